@@ -1,0 +1,25 @@
+package lockfile
+
+// Artifact is one pinned file of a lock: a wheel, or an sdist that must become one.
+type Artifact struct {
+	Name     string // normalised (PEP 503)
+	Version  string // as the lock writes it
+	Filename string
+	URL      string // where it is downloaded; empty when Path is set
+	Path     string // a file on this machine, relative to the lock's directory, when it is not downloaded
+	Hash     string // "sha256:<hex>"; empty only where the lock has none
+	Size     int64  // bytes; 0 where the lock does not say
+	Sdist    bool   // must be built before it can be installed
+	// Direct is set for a package that was locked by URL or path rather than found
+	// in an index: the installer then writes direct_url.json (PEP 610).
+	Direct *Direct
+	// Reason says, for an Sdist, why no wheel serves.
+	Reason string
+}
+
+// Direct is the origin of a package as direct_url.json records it.
+type Direct struct {
+	URL      string
+	Hash     string
+	Editable bool
+}
