@@ -1,0 +1,133 @@
+package store
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// The buckets of the database. Keys and values are as the methods below write them.
+const (
+	bucketMeta     = "meta"
+	bucketProjects = "projects"
+	bucketBuilds   = "builds"
+	bucketLayers   = "layers"
+	bucketReady    = "ready"
+	bucketBases    = "bases" // a cache
+	bucketFound    = "found" // a cache
+)
+
+var buckets = []string{bucketMeta, bucketProjects, bucketBuilds, bucketLayers, bucketReady, bucketBases, bucketFound}
+
+// How many entries the caches keep. A base's record holds its account files and
+// homes; a found record is what one project's Python files say.
+const (
+	keepBases = 64
+	keepFound = 512
+)
+
+// Project is a watched directory.
+type Project struct {
+	ID      string
+	Dir     string
+	Env     map[string]string
+	AddedAt time.Time
+}
+
+// LayerRecord is a layer that was made.
+type LayerRecord struct {
+	Digest    string // of the blob
+	DiffID    string // of the tar within
+	Size      int64  // of the blob
+	Installed int64  // of the tar
+	Files     int
+}
+
+// ReadyImage is an image that was ready when it was last looked at; targets have the last word.
+type ReadyImage struct {
+	Name   string // the image's full name
+	Digest string // of its manifest
+	Plan   string // key of the plan it was built from
+	Label  string // of the spec that asked for it
+	At     time.Time
+}
+
+// Projects lists the watched directories, in the order of their IDs.
+func (s *Store) Projects() ([]Project, error) { return list[Project](s, bucketProjects) }
+
+// PutProject adds a project, or replaces the one with its ID.
+func (s *Store) PutProject(p Project) error { return put(s, bucketProjects, p.ID, p) }
+
+// DeleteProject forgets a project; one that is not known is forgotten already.
+func (s *Store) DeleteProject(id string) error { return s.remove(bucketProjects, id) }
+
+// Layer returns the layer that was made for a key, if its blob is still there in full.
+func (s *Store) Layer(key string) (LayerRecord, bool) {
+	r, ok := get[LayerRecord](s, bucketLayers, key)
+	if !ok {
+		return LayerRecord{}, false
+	}
+	if size, ok := s.Has(r.Digest); !ok || size != r.Size {
+		return LayerRecord{}, false
+	}
+	return r, true
+}
+
+// PutLayer remembers a layer; its blob must have been committed.
+func (s *Store) PutLayer(key string, r LayerRecord) error {
+	if size, ok := s.Has(r.Digest); !ok || size != r.Size {
+		return fmt.Errorf("remember layer %s: its blob %s is not there", key, r.Digest)
+	}
+	b, err := json.Marshal(r)
+	if err != nil {
+		return fmt.Errorf("remember layer %s: %w", key, err)
+	}
+	// Layers are made in parallel: Batch lets those that end together share a sync.
+	err = s.db.Batch(func(tx *bolt.Tx) error { return tx.Bucket([]byte(bucketLayers)).Put([]byte(key), b) })
+	if err != nil {
+		return fmt.Errorf("remember layer %s: %w", key, err)
+	}
+	return nil
+}
+
+// ReadyImages lists the images that were ready, in the order of their names.
+func (s *Store) ReadyImages() ([]ReadyImage, error) { return list[ReadyImage](s, bucketReady) }
+
+// ReadyImage returns the image of that name, if it was ready.
+func (s *Store) ReadyImage(name string) (ReadyImage, bool) {
+	return get[ReadyImage](s, bucketReady, name)
+}
+
+// PutReadyImage remembers that an image is ready.
+func (s *Store) PutReadyImage(r ReadyImage) error { return put(s, bucketReady, r.Name, r) }
+
+// DeleteReadyImage forgets that an image was ready.
+func (s *Store) DeleteReadyImage(name string) error { return s.remove(bucketReady, name) }
+
+// Base returns what is known of the base image with a digest.
+func (s *Store) Base(digest string) ([]byte, bool) { return s.cached(bucketBases, digest) }
+
+// PutBase keeps what is known of a base image; old ones go.
+func (s *Store) PutBase(digest string, b []byte) error {
+	return s.cache(bucketBases, digest, b, keepBases)
+}
+
+// Found returns what was found in files whose content has this key.
+func (s *Store) Found(key string) ([]byte, bool) { return s.cached(bucketFound, key) }
+
+// PutFound keeps what was found in files; old ones go.
+func (s *Store) PutFound(key string, b []byte) error { return s.cache(bucketFound, key, b, keepFound) }
+
+// Get returns a value of the daemon's own.
+func (s *Store) Get(key string) ([]byte, bool) { return s.raw(bucketMeta, key) }
+
+// Put keeps a value of the daemon's own.
+func (s *Store) Put(key string, b []byte) error {
+	err := s.db.Update(func(tx *bolt.Tx) error { return tx.Bucket([]byte(bucketMeta)).Put([]byte(key), b) })
+	if err != nil {
+		return fmt.Errorf("remember %s: %w", key, err)
+	}
+	return nil
+}
