@@ -1,0 +1,133 @@
+package layer
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/binary"
+	"slices"
+)
+
+// Sized is a package, as far as grouping cares.
+type Sized struct {
+	Name string // normalised
+	Size int64  // of its wheel; 0 where unknown
+}
+
+// Budget bounds the layers that packages may take.
+type Budget struct {
+	Own     int   // layers of packages that get their own, parts counted one by one
+	Buckets int   // layers that the others share
+	Part    int64 // a package above this size is split into parts of about this size
+}
+
+// DefaultBudget leaves room for the layers below and above the packages: 62 of
+// the 64 that an image may put on its base.
+func DefaultBudget() Budget { return Budget{Own: 38, Buckets: 24, Part: 1 << 30} }
+
+// ladder is the sizes from which a package may get a layer of its own. The steps
+// are wide, so that one more package seldom moves an environment to another step.
+var ladder = [...]int64{0, 128 << 10, 512 << 10, 2 << 20, 8 << 20, 32 << 20, 128 << 20, 512 << 20}
+
+// Share is the packages that one layer holds.
+type Share struct {
+	Names []string // sorted
+	Part  int      // of a split package: 1..Parts; else 0
+	Parts int
+}
+
+// Group says which packages share a layer. A package's layer follows from its own
+// name and size and from the step of the ladder alone, so a change of one package
+// moves no other: the big ones have a layer each, the small ones fall into buckets
+// by their name. The result does not depend on the order of pkgs: own layers come
+// first, sorted by name, then the buckets that hold something.
+func Group(pkgs []Sized, b Budget) []Share {
+	pkgs = slices.Clone(pkgs)
+	slices.SortFunc(pkgs, func(x, y Sized) int { return cmp.Compare(x.Name, y.Name) })
+	own := ownLayers(pkgs, b)
+	var shares []Share
+	buckets := make([][]string, max(b.Buckets, 1))
+	for _, p := range pkgs {
+		if !own[p.Name] {
+			i := bucketOf(p.Name, len(buckets))
+			buckets[i] = append(buckets[i], p.Name)
+			continue
+		}
+		n := parts(p, b)
+		if n == 1 {
+			shares = append(shares, Share{Names: []string{p.Name}})
+			continue
+		}
+		for part := 1; part <= n; part++ {
+			shares = append(shares, Share{Names: []string{p.Name}, Part: part, Parts: n})
+		}
+	}
+	for _, names := range buckets {
+		if len(names) > 0 {
+			shares = append(shares, Share{Names: names})
+		}
+	}
+	return shares
+}
+
+// ownLayers picks the packages at or above the lowest step that fits the budget.
+// Where even the highest step does not fit, the biggest packages are picked.
+func ownLayers(pkgs []Sized, b Budget) map[string]bool {
+	for _, step := range ladder {
+		own, layers := map[string]bool{}, 0
+		for _, p := range pkgs {
+			if p.Size >= step {
+				own[p.Name] = true
+				layers += parts(p, b)
+			}
+		}
+		if layers <= b.Own {
+			return own
+		}
+	}
+	bySize := slices.Clone(pkgs)
+	slices.SortStableFunc(bySize, func(x, y Sized) int { return cmp.Compare(y.Size, x.Size) })
+	own, layers := map[string]bool{}, 0
+	for _, p := range bySize {
+		if layers += parts(p, b); layers > b.Own {
+			break
+		}
+		own[p.Name] = true
+	}
+	return own
+}
+
+func parts(p Sized, b Budget) int {
+	if b.Part <= 0 || p.Size <= b.Part {
+		return 1
+	}
+	return int((p.Size + b.Part - 1) / b.Part)
+}
+
+func bucketOf(name string, n int) int {
+	sum := sha256.Sum256([]byte(name))
+	return int(binary.BigEndian.Uint64(sum[:8]) % uint64(n))
+}
+
+// Cut divides entries of the given sizes, in their order, into parts of about
+// equal weight: part i (from 0) is entries[cut[i]:cut[i+1]]. An entry is never divided.
+func Cut(sizes []int64, parts int) []int {
+	total := int64(0)
+	for _, s := range sizes {
+		total += s
+	}
+	cut := make([]int, parts+1)
+	cut[parts] = len(sizes)
+	sum, part := int64(0), 1
+	for i, s := range sizes {
+		// An entry belongs to the part in which its middle lies.
+		for part < parts && sum+s/2 >= total/int64(parts)*int64(part) {
+			cut[part] = i
+			part++
+		}
+		sum += s
+	}
+	for ; part < parts; part++ {
+		cut[part] = len(sizes)
+	}
+	return cut
+}
