@@ -29,6 +29,13 @@ type Target interface {
 // Receipt is what a place says of an image, and what it cost to put it there.
 type Receipt struct {
 	Digest     string // what the place calls it: the manifest's digest, or Docker's image ID
+	Config     string // digest of the image's config, where the place tells it; the layout always does
 	SentBytes  int64
 	SentLayers int
+}
+
+// Same reports whether r, of any place, is the image that the layout has as o: a
+// Docker engine with a graph driver calls an image by its config, all others by its manifest.
+func (r Receipt) Same(o Receipt) bool {
+	return r.Digest != "" && (r.Digest == o.Digest || r.Digest == o.Config)
 }

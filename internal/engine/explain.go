@@ -1,0 +1,135 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/imgspecd/imgspecd/api"
+	"github.com/imgspecd/imgspecd/internal/imagespec"
+	"github.com/imgspecd/imgspecd/internal/plan"
+	"github.com/imgspecd/imgspecd/internal/progress"
+)
+
+// explainLimit is how long an explanation may look for the base image.
+const explainLimit = 20 * time.Second
+
+// Explain names a spec and plans its image, and builds nothing. A spec that has a
+// name but no plan is explained as far as that goes.
+func (r *ProjectReader) Explain(ctx context.Context, req api.Explain, of *Spec) (api.Explanation, error) {
+	var s Spec
+	if of != nil {
+		s = *of
+	} else {
+		var err error
+		if s, err = r.given(req); err != nil {
+			return api.Explanation{}, err
+		}
+	}
+	if s.Err != nil {
+		return api.Explanation{}, s.Err
+	}
+	x := api.Explanation{
+		Name: s.Named.Name, Tag: s.Named.Tag, ID: s.Named.ID, Hashed: s.Named.Hashed,
+		Flytekit: s.Flytekit, Spec: s.Fields.JSON(),
+	}
+	if of != nil {
+		x.Source = &s.Source
+	}
+	for _, in := range s.Named.Inputs {
+		x.Inputs = append(x.Inputs, api.Input(in))
+	}
+	if r.Pipeline == nil {
+		return x, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, explainLimit)
+	defer cancel()
+	if err := r.Pipeline.explain(ctx, s, &x); err != nil {
+		x.PlanError = specError(err)
+	}
+	return x, nil
+}
+
+// given makes a Spec of one that came as JSON: keyword arguments alone, or a line
+// of test vectors with kwargs, calls, flytekit and machine.
+func (r *ProjectReader) given(req api.Explain) (Spec, error) {
+	if !filepath.IsAbs(req.Dir) {
+		return Spec{}, &api.Error{Code: api.CodeBadRequest, Message: "explain: dir is missing or not absolute", Hint: "relative paths of a spec start there"}
+	}
+	var line struct {
+		Kwargs   json.RawMessage   `json:"kwargs"`
+		Calls    []json.RawMessage `json:"calls"`
+		Flytekit string            `json:"flytekit"`
+		Machine  string            `json:"machine"`
+	}
+	kwargs := req.Spec
+	if err := json.Unmarshal(req.Spec, &line); err == nil && line.Kwargs != nil {
+		kwargs = line.Kwargs
+	}
+	version := firstOf(req.Flytekit, line.Flytekit, r.Flytekit, imagespec.Newest)
+	fields, err := imagespec.ParseKwargs(kwargs)
+	if err != nil {
+		return Spec{}, &api.Error{Code: api.CodeBadRequest, Message: "read spec: " + err.Error()}
+	}
+	for _, c := range line.Calls {
+		if fields, err = imagespec.ParseCall(fields, c); err != nil {
+			return Spec{}, specError(err)
+		}
+	}
+	named, err := imagespec.Name(fields, imagespec.Options{
+		Dir: req.Dir, Flytekit: version, Machine: firstOf(line.Machine, r.Machine),
+	})
+	if err != nil {
+		return Spec{}, specError(err)
+	}
+	return Spec{Dir: req.Dir, Fields: named.Spec, Named: named, Flytekit: version}, nil
+}
+
+// explain adds base, packages and layers to an explanation.
+func (p *Pipeline) explain(ctx context.Context, s Spec, x *api.Explanation) error {
+	pl, b, err := p.plan(ctx, s, progress.Discard)
+	if err != nil {
+		if errors.Is(err, context.DeadlineExceeded) {
+			return fmt.Errorf("plan within %s: %w", explainLimit, err)
+		}
+		return err
+	}
+	x.Base = &api.BaseInfo{
+		Ref: b.Info.Ref, Digest: b.Info.Digest, From: b.Info.From, Platform: b.Info.Platform,
+		Python: b.Info.Python.Version, Libc: b.Info.Libc.String(), Layers: b.Info.Layers,
+	}
+	x.Env = pl.Config.Env
+	for i, l := range pl.Layers {
+		x.Layers = append(x.Layers, p.layer(l))
+		for _, a := range l.Packages {
+			if l.Part <= 1 {
+				x.Packages = append(x.Packages, api.Package{Name: a.Name, Version: a.Version, File: a.Filename, Size: a.Size, Layer: i})
+			}
+		}
+	}
+	return nil
+}
+
+func (p *Pipeline) layer(l plan.Layer) api.Layer {
+	out := api.Layer{Title: l.Title, Kind: string(l.Kind), Key: l.Key}
+	for _, a := range l.Packages {
+		out.Packages = append(out.Packages, a.Name)
+		out.Size += a.Size
+	}
+	if d, size, ok := p.Builder.Existing(l.Key); ok {
+		out.Exists, out.Digest, out.Size = true, d, size
+	}
+	return out
+}
+
+func firstOf(ss ...string) string {
+	for _, s := range ss {
+		if s != "" {
+			return s
+		}
+	}
+	return ""
+}

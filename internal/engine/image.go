@@ -1,0 +1,119 @@
+package engine
+
+import (
+	"time"
+
+	"github.com/imgspecd/imgspecd/api"
+)
+
+// image is one image spec and how it stands. Owned by the loop.
+type image struct {
+	spec     Spec
+	view     api.Image // its slices are replaced, never written: copies of it are out
+	badSince time.Time // when its input was first found wrong; zero: it is not
+	again    *time.Timer
+	retries  int
+	asking   bool // the targets are being asked
+}
+
+// step is what a new reading of a spec asks for.
+type step int
+
+const (
+	keep   step = iota // nothing that matters has changed
+	lack               // an input is not there: its coming is a hint
+	await              // the input looks half written: look again soon
+	refuse             // the input is wrong
+	verify             // another name, or not known to be ready: ask the targets, then build
+)
+
+// decide says what to do about a spec that has just been read. It is the rule of
+// the house: the name decides.
+func decide(old *image, now Spec, at time.Time, grace time.Duration) step {
+	if now.Err != nil && now.Missing {
+		return lack
+	}
+	if now.Err != nil {
+		fresh := old == nil || old.badSince.IsZero() || at.Sub(old.badSince) < grace
+		if now.Half && fresh {
+			return await
+		}
+		return refuse
+	}
+	if old == nil || old.view.Name != now.Named.Name {
+		return verify
+	}
+	switch old.view.State {
+	case api.Ready, api.Queued, api.Building, api.Publishing:
+		return keep
+	case api.Failed, api.Canceled:
+		if sameInputs(old.spec, now) && old.badSince.IsZero() {
+			return keep // it would fail again; a request or the retry timer tries it
+		}
+	}
+	return verify
+}
+
+// adopt makes the image be what was read, keeping what was known of it.
+func (im *image) adopt(now Spec) {
+	v := &im.view
+	if now.Err == nil && v.Name != "" && v.Name != now.Named.Name {
+		v.Previous, v.Digest, v.Targets, v.Progress, v.Build = v.Name, "", nil, nil, ""
+		im.retries = 0
+	}
+	im.spec = now
+	v.Project, v.Dir, v.Label, v.Source = now.Project, now.Dir, now.Label, now.Source
+	v.Registry, v.Platform = now.Fields.Registry(), now.Fields.Platform()
+	if now.Err == nil {
+		v.Name, v.Tag, v.ID = now.Named.Name, now.Named.Tag, now.Named.ID
+		im.badSince = time.Time{}
+	}
+}
+
+// set moves the image to a state and says whether anything a person sees changed.
+func (im *image) set(s api.State, detail string, err *api.Error, at time.Time) bool {
+	v := &im.view
+	if v.State == s && v.Detail == detail && v.Error == err {
+		return false
+	}
+	if v.State != s {
+		v.Since = at.UTC()
+	}
+	v.State, v.Detail, v.Error = s, detail, err
+	if s.Final() {
+		v.Progress = nil
+	}
+	return true
+}
+
+// withTarget returns targets with t in the place of the one of that name; a copy.
+func withTarget(targets []api.TargetState, t api.TargetState) []api.TargetState {
+	out := make([]api.TargetState, 0, len(targets)+1)
+	seen := false
+	for _, o := range targets {
+		if o.Name == t.Name {
+			o, seen = t, true
+		}
+		out = append(out, o)
+	}
+	if !seen {
+		out = append(out, t)
+	}
+	return out
+}
+
+// withProgress is withTarget for progress.
+func withProgress(all []api.Progress, p api.Progress) []api.Progress {
+	out := make([]api.Progress, 0, len(all)+1)
+	seen := false
+	for _, o := range all {
+		if o.Step == p.Step && o.Target == p.Target {
+			o, seen = p, true
+		}
+		out = append(out, o)
+	}
+	if !seen {
+		out = append(out, p)
+	}
+	return out
+}

@@ -1,0 +1,133 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/imgspecd/imgspecd/api"
+	"github.com/imgspecd/imgspecd/internal/imagespec"
+	"github.com/imgspecd/imgspecd/internal/lockfile"
+	"github.com/imgspecd/imgspecd/internal/project"
+	"github.com/imgspecd/imgspecd/internal/store"
+)
+
+// ProjectReader is the Reader that reads for real. Its fields are set before its first use.
+type ProjectReader struct {
+	Projects Projects
+	Locks    *Locks
+	Pipeline *Pipeline // for Explain
+	Machine  string    // platform.machine() of this host
+	Flytekit string    // version that names images where the project does not say one; empty: the newest known
+}
+
+// Projects finds the image specs of a project.
+type Projects interface {
+	Read(ctx context.Context, dir string, o project.Options) (project.Result, error)
+}
+
+// Read finds a project's image specs and names each.
+func (r *ProjectReader) Read(ctx context.Context, p store.Project) (Reading, error) {
+	found, err := r.Projects.Read(ctx, p.Dir, project.Options{Env: p.Env, Flytekit: r.Flytekit})
+	if err != nil {
+		return Reading{}, err
+	}
+	out := Reading{
+		Files: found.Inputs, Dirs: found.Dirs,
+		Flytekit: found.Flytekit, FlytekitBy: found.FlytekitSource, Python: found.Python,
+	}
+	for _, u := range found.Unreadable {
+		out.Unreadable = append(out.Unreadable, api.Unreadable(u))
+	}
+	for _, f := range found.Specs {
+		s := Spec{
+			Label: f.Label, Dir: p.Dir, Fields: f.Spec, Source: api.Source(f.Source),
+			Flytekit: found.Flytekit, Python: found.Python,
+		}
+		r.name(&s)
+		for _, in := range s.Named.Inputs {
+			out.Files = append(out.Files, in.Path)
+		}
+		out.Dirs = append(out.Dirs, s.Named.Dirs...)
+		if s.isLock() {
+			out.Files = append(out.Files, s.lockPath(), filepath.Join(filepath.Dir(s.lockPath()), "pyproject.toml"))
+		} else if path := s.Fields.Requirements(); path != "" {
+			out.Files = append(out.Files, s.lockPath())
+		}
+		out.Specs = append(out.Specs, s)
+	}
+	return out, nil
+}
+
+// name gives a spec its name, or the reason why it has none.
+func (r *ProjectReader) name(s *Spec) {
+	var err error
+	s.Named, err = imagespec.Name(s.Fields, imagespec.Options{
+		Dir: s.Dir, Flytekit: s.Flytekit, Machine: r.Machine, ReadFile: stableRead,
+	})
+	if err == nil {
+		s.Fields = s.Named.Spec
+		if s.isLock() {
+			err = r.Locks.check(*s)
+		}
+	}
+	if err == nil {
+		return
+	}
+	s.Err = specError(err)
+	var bad *lockfile.Error
+	s.Missing = errors.Is(err, fs.ErrNotExist)
+	s.Half = errors.As(err, &bad) || errors.Is(err, ErrStale) || errors.Is(err, errUnsettled)
+	if s.Half || s.Missing {
+		s.Named = imagespec.Named{} // not to be believed
+	}
+}
+
+// specError gives an error of a spec the kind that people and clients decide by.
+func specError(err error) *api.Error {
+	var un *imagespec.Unsupported
+	var unp *imagespec.Unpredictable
+	var py *imagespec.PythonError
+	var lock *lockfile.Error
+	out := toError(err)
+	switch {
+	case errors.As(err, &un):
+		out.Code = api.CodeUnsupported
+	case errors.As(err, &unp):
+		out.Code, out.Hint = api.CodeInvalid, unp.Hint
+	case errors.As(err, &py):
+		out.Code, out.Message = api.CodeInvalid, fmt.Sprintf("flytekit refuses this spec: %s: %s", py.Type, py.Message)
+		if errors.Is(err, fs.ErrNotExist) {
+			out.Message = fmt.Sprintf("%s: no file %s", py.Field, py.Path)
+			out.Hint = "paths in an ImageSpec start at the directory in which the run is started"
+		}
+	case errors.As(err, &lock):
+		out.Code = api.CodeInvalid
+	}
+	return out
+}
+
+var errUnsettled = errors.New("it is being written")
+
+// stableRead reads a file that does not change meanwhile.
+func stableRead(path string) ([]byte, error) {
+	before, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	after, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !os.SameFile(before, after) || !before.ModTime().Equal(after.ModTime()) || before.Size() != after.Size() || int64(len(b)) != after.Size() {
+		return nil, fmt.Errorf("read %s: %w", path, errUnsettled)
+	}
+	return b, nil
+}

@@ -1,0 +1,229 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/imgspecd/imgspecd/api"
+	"github.com/imgspecd/imgspecd/internal/base"
+	"github.com/imgspecd/imgspecd/internal/builder"
+	"github.com/imgspecd/imgspecd/internal/plan"
+	"github.com/imgspecd/imgspecd/internal/progress"
+	"github.com/imgspecd/imgspecd/internal/publish"
+)
+
+// Pipeline is the Runner that builds for real. Its fields are set before its first use.
+type Pipeline struct {
+	Bases    Bases
+	Builder  Builder
+	Layout   publish.Target
+	Registry publish.Target
+	Docker   publish.Target
+	DockerUp func(ctx context.Context) error // nil error: an engine answers
+	Policy   Policy
+	CA       []byte // CA bundle for images whose base has none; may be empty
+	Locks    *Locks
+	Now      func() time.Time
+}
+
+// Bases finds base images.
+type Bases interface {
+	Resolve(ctx context.Context, ref, platform string, report progress.Func) (*base.Base, error)
+}
+
+// Builder makes the layers of a plan.
+type Builder interface {
+	Build(ctx context.Context, p *plan.Plan, b v1.Image, report progress.Func) (v1.Image, builder.Stats, error)
+	Existing(key string) (digest string, size int64, ok bool)
+}
+
+// Policy is what the configuration says about bases and targets.
+type Policy struct {
+	DefaultBase string // of a spec without base_image; {python} stands for the Python minor
+	Push        string // always, on-request or never
+	Docker      string // auto: specs without a registry, if an engine answers; always; never
+}
+
+// Run makes the image of a spec and publishes it. See Runner.
+func (p *Pipeline) Run(ctx context.Context, s Spec, o RunOptions, obs Observer) (Outcome, error) {
+	begin := p.Now()
+	var out Outcome
+	defer func() { out.Stats.TotalMS = p.since(begin) }()
+
+	pl, b, err := p.plan(ctx, s, obs.Progress)
+	if err != nil {
+		return out, err
+	}
+	read := p.since(begin)
+	obs.Logf("base %s (%s, from %s), %d layers on it", b.Info.Ref, b.Info.Digest, b.Info.From, len(pl.Layers))
+
+	img, stats, err := p.Builder.Build(ctx, pl, b.Image, obs.Progress)
+	if err != nil {
+		return out, err
+	}
+	digest, err := img.Digest()
+	if err != nil {
+		return out, fmt.Errorf("digest of %s: %w", pl.Name, err)
+	}
+	out.Digest, out.Stats = digest.String(), stats
+	out.Stats.ReadMS, out.Stats.BuildMS = read, p.since(begin)-read
+	obs.Logf("%d packages, %d layers, %d made, %d wheels fetched (%d bytes): %s",
+		stats.Packages, stats.Layers, stats.LayersMade, stats.Fetched, stats.FetchedBytes, digest)
+
+	obs.State(api.Publishing)
+	at := p.Now()
+	out.Targets, err = p.publish(ctx, s, o, img, obs)
+	for _, t := range out.Targets {
+		out.Stats.SentBytes += t.SentBytes
+	}
+	out.Stats.PublishMS, out.Stats.TotalMS = p.since(at), p.since(begin)
+	return out, err
+}
+
+func (p *Pipeline) since(t time.Time) int64 { return p.Now().Sub(t).Milliseconds() }
+
+// plan reads everything that decides the image's bytes.
+func (p *Pipeline) plan(ctx context.Context, s Spec, report progress.Func) (*plan.Plan, *base.Base, error) {
+	if err := plan.Check(s.Fields); err != nil {
+		return nil, nil, err
+	}
+	lock, err := p.Locks.take(s)
+	if err != nil {
+		return nil, nil, err
+	}
+	ref, err := p.baseRef(s)
+	if err != nil {
+		return nil, nil, err
+	}
+	b, err := p.Bases.Resolve(ctx, ref, s.Fields.Platform(), report)
+	if err != nil {
+		return nil, nil, fmt.Errorf("base image %s: %w", ref, err)
+	}
+	in := plan.Input{Spec: s.Fields, Name: s.Named.Name, Tag: s.Named.Tag, ID: s.Named.ID, Base: b.Info, CA: p.CA}
+	if b.Info.Python != nil {
+		if in.Artifacts, err = lock.Select(b.Info.Environment()); err != nil {
+			return nil, nil, fmt.Errorf("%s: %w", relTo(s.Dir, s.lockPath()), err)
+		}
+	}
+	pl, err := plan.Make(in)
+	return pl, b, err
+}
+
+// baseRef says which base image a spec is built on.
+func (p *Pipeline) baseRef(s Spec) (string, error) {
+	if ref := s.Fields.BaseImage(); ref != "" {
+		return ref, nil
+	}
+	python := cmp.Or(s.Fields.PythonVersion(), s.Python)
+	if strings.Contains(p.Policy.DefaultBase, "{python}") && python == "" {
+		return "", &api.Error{Code: api.CodeInvalid, Message: "nothing says which Python the image shall have", Hint: "set python_version or base_image in the ImageSpec, or requires-python in pyproject.toml"}
+	}
+	return strings.ReplaceAll(p.Policy.DefaultBase, "{python}", python), nil
+}
+
+// want is a target that an image shall be in.
+type want struct {
+	publish.Target
+	held  bool // not until it is asked for
+	needs bool // flytekit looks there: without it the image is not ready
+}
+
+// wants says which targets an image shall be in. A place that is only used when
+// it is there is asked whether it is.
+func (p *Pipeline) wants(ctx context.Context, s Spec, o RunOptions) []want {
+	w := []want{{Target: p.Layout}}
+	local := s.Fields.Registry() == ""
+	if !local && p.Policy.Push != "never" {
+		held := p.Policy.Push == "on-request" && !o.Push
+		w = append(w, want{Target: p.Registry, held: held, needs: !held})
+	}
+	if p.Docker != nil && (p.Policy.Docker == "always" || (p.Policy.Docker == "auto" && local && p.DockerUp(ctx) == nil)) {
+		w = append(w, want{Target: p.Docker, needs: local})
+	}
+	w[0].needs = len(w) == 1 || !anyNeeds(w)
+	return w
+}
+
+func anyNeeds(ws []want) bool {
+	for _, w := range ws {
+		if w.needs {
+			return true
+		}
+	}
+	return false
+}
+
+// Verify asks every target of the image. See Runner.
+func (p *Pipeline) Verify(ctx context.Context, s Spec) ([]api.TargetState, string, bool) {
+	var states []api.TargetState
+	known, err := p.Layout.Check(ctx, s.Named.Name)
+	if err != nil || known.Digest == "" {
+		return nil, "", false
+	}
+	for _, w := range p.wants(ctx, s, RunOptions{}) {
+		st := api.TargetState{Name: w.Name(), State: api.Ready, Since: p.Now().UTC()}
+		r, err := w.Check(ctx, s.Named.Name)
+		st.Digest = r.Digest
+		switch {
+		case err == nil && r.Same(known):
+		case w.held:
+			st.State, st.Digest = api.Waiting, ""
+		default:
+			return nil, "", false
+		}
+		states = append(states, st)
+	}
+	return states, known.Digest, true
+}
+
+// publish puts the image into its targets, the layout first: the others send from
+// it. One that fails does not stop the others.
+func (p *Pipeline) publish(ctx context.Context, s Spec, o RunOptions, img v1.Image, obs Observer) ([]api.TargetState, error) {
+	ws := p.wants(ctx, s, o)
+	states := make([]api.TargetState, len(ws))
+	errs := make([]error, len(ws))
+	one := func(i int) {
+		states[i], errs[i] = p.send(ctx, ws[i], s, img, obs)
+		obs.Target(states[i])
+	}
+	one(0)
+	var g errgroup.Group
+	for i := 1; i < len(ws); i++ {
+		g.Go(func() error { one(i); return nil })
+	}
+	_ = g.Wait() // what failed is in errs
+	var failed []error
+	for i, w := range ws {
+		if errs[i] != nil && w.needs {
+			failed = append(failed, fmt.Errorf("%s: %w", w.Name(), errs[i]))
+		}
+	}
+	return states, errors.Join(failed...)
+}
+
+func (p *Pipeline) send(ctx context.Context, w want, s Spec, img v1.Image, obs Observer) (api.TargetState, error) {
+	st := api.TargetState{Name: w.Name(), State: api.Publishing}
+	if w.held {
+		st.State = api.Waiting
+		return st, nil
+	}
+	obs.Target(st)
+	r, err := w.Publish(ctx, s.Named.Name, img, func(ev progress.Event) {
+		ev.Step, ev.Target = progress.Publish, w.Name()
+		obs.Progress(ev)
+	})
+	st.SentBytes, st.SentLayers = r.SentBytes, r.SentLayers
+	if err != nil {
+		st.State, st.Error = api.Failed, toError(err)
+		return st, err
+	}
+	st.State, st.Digest = api.Ready, r.Digest
+	return st, nil
+}
