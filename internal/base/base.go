@@ -1,3 +1,14 @@
+// Package base finds base images and says what is in them.
+//
+//	reference -> registry, OCI layout or local Docker -> one manifest, pinned by digest
+//	-> its layers read once, lowest first, into a merged tree of names (merge.go, tree.go)
+//	-> Info: Python, C library, accounts, environment (info.go); kept by digest
+//
+// Reading needs every byte of the layers once, so what a registry sends is kept as
+// blobs on the way: a target that needs them later has them.
+//
+// It never unpacks a base, and never runs anything in it. What it cannot tell by
+// reading, it does not guess.
 package base
 
 import (

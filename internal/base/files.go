@@ -1,0 +1,67 @@
+package base
+
+import (
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+)
+
+const caBundle = "/etc/ssl/certs/ca-certificates.crt"
+
+// accountFiles are those that adding a user reads or changes.
+var accountFiles = []string{
+	"/etc/passwd", "/etc/group", "/etc/shadow", "/etc/gshadow", "/etc/subuid", "/etc/subgid",
+	"/etc/login.defs", "/etc/default/useradd",
+}
+
+// ownedTrees are those that the image's user is made owner of, and what a home is made from.
+var ownedTrees = []string{"/etc/skel", "/root", "/home", "/opt/micromamba"}
+
+// wanted says whether a file's content is needed.
+func wanted(p string) bool {
+	return slices.Contains(accountFiles, p) || path.Base(p) == "patchlevel.h" || slices.ContainsFunc(ownedTrees, func(root string) bool {
+		return strings.HasPrefix(p, root+"/")
+	})
+}
+
+// collect makes Info.Files.
+func collect(t *tree) (map[string]Entry, error) {
+	files := map[string]Entry{}
+	var size int64
+	take := func(p string, n *node) {
+		e := Entry{Mode: n.mode, UID: n.uid, GID: n.gid, Link: n.link}
+		if n.file != nil {
+			e.Content = n.file.content
+			size += int64(len(e.Content))
+		}
+		files[p] = e
+		for dir := path.Dir(p); dir != "/"; dir = path.Dir(dir) {
+			if d := t.at(dir); d != nil {
+				files[dir] = Entry{Mode: d.mode, UID: d.uid, GID: d.gid, Link: d.link}
+			}
+		}
+	}
+	for _, p := range accountFiles {
+		if n := t.at(p); n != nil {
+			take(p, n)
+		}
+	}
+	for _, p := range ownedTrees {
+		if n := t.at(p); n != nil {
+			take(p, n)
+			n.each(p, take)
+		}
+	}
+	for _, p := range []string{path.Dir(caBundle), "/opt"} { // where files may be added
+		if n := t.at(p); n != nil && n.mode.Type() == fs.ModeDir {
+			take(p, n)
+		}
+	}
+	if size > maxContent {
+		return nil, fmt.Errorf("the base holds %d MiB in /root, /home and /opt/micromamba, whose owner the image changes; "+
+			"more than %d MiB is unsupported: move data elsewhere", size>>20, maxContent>>20)
+	}
+	return files, nil
+}

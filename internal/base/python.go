@@ -1,0 +1,155 @@
+package base
+
+import (
+	"fmt"
+	"path"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+var (
+	minorInName   = regexp.MustCompile(`python3\.(\d+)`)
+	threadsInName = regexp.MustCompile(`python3\.\d+[a-z]*t`)
+	patchlevel    = regexp.MustCompile(`(?m)^#define\s+PY_VERSION\s+"(3\.\d+\.\d+[^"+]*)\+?"`)
+)
+
+// python finds the interpreter that dirs (PATH) lead to; nil when there is none. One
+// that packages cannot be chosen for is an ErrUnusable.
+func python(t *tree, dirs, env []string) (*Python, error) {
+	link, n, real := onPath(t, dirs)
+	if n == nil {
+		return nil, nil
+	}
+	f := n.file.facts
+	name := path.Base(real)
+	switch {
+	case strings.Contains(name, "pypy") || f.pypy:
+		return nil, because(ErrUnusable, "its Python (%s) is PyPy; only CPython is supported", real)
+	case strings.Contains(name, "graalpy"):
+		return nil, because(ErrUnusable, "its Python (%s) is GraalPy; only CPython is supported", real)
+	case threadsInName.MatchString(name):
+		return nil, because(ErrUnusable, "its Python (%s) is a free-threaded build; only the default build is supported", real)
+	case strings.HasPrefix(f.magic, "#!"):
+		return nil, because(ErrUnusable, "its Python (%s) is a script (%s), which cannot be followed without running it", real, f.magic)
+	}
+	v, err := pythonFull(t, n, real, env)
+	if err != nil {
+		return nil, err
+	}
+	return &Python{Path: real, Link: link, Version: v}, nil
+}
+
+// onPath looks for python3, then python, then the newest python3.N.
+func onPath(t *tree, dirs []string) (link string, n *node, real string) {
+	names := []string{"python3", "python"}
+	for _, dir := range dirs {
+		names = append(names, minors(t.lookup(dir))...)
+	}
+	for _, name := range names {
+		for _, dir := range dirs {
+			link := path.Join(dir, name)
+			n, real := t.walk(link, maxLinks)
+			if n != nil && n.file != nil && n.mode&0o111 != 0 && !strings.Contains(path.Base(real), "python2") {
+				return link, n, real
+			}
+		}
+	}
+	return "", nil, ""
+}
+
+// minors lists python3.N of a directory, newest first.
+func minors(dir *node) []string {
+	if dir == nil {
+		return nil
+	}
+	var ns []int
+	for name := range dir.children {
+		if m := minorInName.FindStringSubmatch(name); m != nil && m[0] == name {
+			n, _ := strconv.Atoi(m[1])
+			ns = append(ns, n)
+		}
+	}
+	slices.Sort(ns)
+	slices.Reverse(ns)
+	names := make([]string, len(ns))
+	for i, n := range ns {
+		names[i] = fmt.Sprintf("python3.%d", n)
+	}
+	return names
+}
+
+// pythonFull finds the full version: in the header beside the interpreter, else in
+// the interpreter's or its library's own data, where the text of sys.version begins.
+func pythonFull(t *tree, n *node, real string, env []string) (string, error) {
+	prefix := path.Dir(path.Dir(real))
+	minor := minorOf(t, real, prefix)
+	var versions []string
+	for _, h := range headers(t, prefix, minor) {
+		if m := patchlevel.FindSubmatch(h.file.content); m != nil {
+			versions = append(versions, string(m[1]))
+		}
+	}
+	versions = append(versions, n.file.facts.pythons...)
+	if minor != "" {
+		for _, lib := range libraries(t, prefix, minor) {
+			versions = append(versions, lib.file.facts.pythons...)
+		}
+	}
+	for _, e := range env { // official images say it; an image made from one may not have kept it true
+		if v, ok := strings.CutPrefix(e, "PYTHON_VERSION="); ok {
+			versions = append(versions, v)
+		}
+	}
+	for _, v := range versions {
+		if minor == "" || v == "3."+minor || strings.HasPrefix(v, "3."+minor+".") {
+			return v, nil
+		}
+	}
+	return "", because(ErrUnusable, "the version of its Python (%s) cannot be found", real)
+}
+
+// minorOf tells the minor version from the name, or from the only lib/python3.N beside it.
+func minorOf(t *tree, real, prefix string) string {
+	if m := minorInName.FindStringSubmatch(path.Base(real)); m != nil {
+		return m[1]
+	}
+	lib := minors(t.lookup(path.Join(prefix, "lib")))
+	if len(lib) == 1 {
+		return strings.TrimPrefix(lib[0], "python3.")
+	}
+	return ""
+}
+
+func headers(t *tree, prefix, minor string) (found []*node) {
+	if minor == "" {
+		return nil
+	}
+	if n := t.follow(path.Join(prefix, "include", "python3."+minor, "patchlevel.h")); n != nil {
+		found = append(found, n)
+	}
+	return found
+}
+
+// libraries finds libpython, that of the interpreter's own prefix first.
+func libraries(t *tree, prefix, minor string) (found []*node) {
+	name := "libpython3." + minor + ".so.1.0"
+	for _, dir := range append([]string{path.Join(prefix, "lib"), path.Join(prefix, "lib64")}, libcDirs...) {
+		d := t.lookup(dir)
+		if d == nil {
+			continue
+		}
+		if n := t.follow(path.Join(dir, name)); n != nil {
+			found = append(found, n)
+		}
+		for sub := range d.children {
+			if strings.Contains(sub, "-linux-") {
+				if n := t.follow(path.Join(dir, sub, name)); n != nil {
+					found = append(found, n)
+				}
+			}
+		}
+	}
+	return found
+}

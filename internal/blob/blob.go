@@ -1,0 +1,180 @@
+// Package blob is content-addressed bytes as the rooms that move images see them:
+// what is kept on disk under a digest, and images whose layers are read from there.
+//
+// A Store is the consumer's view of internal/store. An image from NewImage reads a
+// layer from the Store when it is there; else it fetches it where it comes from,
+// and what passes through is kept, so that it is never fetched twice.
+//
+// It never decides what is kept for how long; store does.
+package blob
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"os"
+)
+
+// Store keeps blobs by digest ("sha256:<hex>"). Safe for concurrent use.
+type Store interface {
+	Has(digest string) (size int64, ok bool)
+	OpenBlob(digest string) (*os.File, error)
+	NewBlob() (Writer, error)
+}
+
+// Writer is a blob in the making. Exactly one of Commit and Abort must follow;
+// Abort after Commit does nothing. Commit fails when the bytes do not have the digest.
+type Writer interface {
+	io.Writer
+	Commit(digest string) error
+	Abort()
+}
+
+// Of makes a Store of one whose NewBlob returns a concrete type.
+func Of[W Writer](s interface {
+	Has(digest string) (int64, bool)
+	OpenBlob(digest string) (*os.File, error)
+	NewBlob() (W, error)
+}) Store {
+	return of[W]{s}
+}
+
+type concrete[W Writer] interface {
+	Has(digest string) (int64, bool)
+	OpenBlob(digest string) (*os.File, error)
+	NewBlob() (W, error)
+}
+
+type of[W Writer] struct{ s concrete[W] }
+
+func (o of[W]) Has(digest string) (int64, bool)          { return o.s.Has(digest) }
+func (o of[W]) OpenBlob(digest string) (*os.File, error) { return o.s.OpenBlob(digest) }
+
+func (o of[W]) NewBlob() (Writer, error) {
+	w, err := o.s.NewBlob()
+	if err != nil { // not w, err: a nil *T in an interface is not nil
+		return nil, err
+	}
+	return w, nil
+}
+
+// Digest returns the digest of bytes in memory.
+func Digest(b []byte) string {
+	sum := sha256.Sum256(b)
+	return "sha256:" + hex.EncodeToString(sum[:])
+}
+
+// Read returns a small blob from s, checked; false when s is nil or does not have it.
+func Read(s Store, digest string, limit int64) ([]byte, bool) {
+	if s == nil {
+		return nil, false
+	}
+	if size, ok := s.Has(digest); !ok || size > limit {
+		return nil, false
+	}
+	f, err := s.OpenBlob(digest)
+	if err != nil {
+		return nil, false
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err != nil || Digest(b) != digest {
+		return nil, false
+	}
+	return b, true
+}
+
+// Put keeps bytes under their digest, unless they are there.
+func Put(s Store, b []byte) error {
+	digest := Digest(b)
+	if _, ok := Read(s, digest, int64(len(b))); ok {
+		return nil
+	}
+	return Copy(s, digest, bytes.NewReader(b))
+}
+
+// Copy keeps what r yields under digest, which it must have.
+func Copy(s Store, digest string, r io.Reader) error {
+	w, err := s.NewBlob()
+	if err != nil {
+		return err
+	}
+	defer w.Abort()
+	if _, err := io.Copy(w, r); err != nil {
+		return err
+	}
+	return w.Commit(digest)
+}
+
+// Opener is what a v1.Layer offers of its bytes as they travel.
+type Opener interface {
+	Compressed() (io.ReadCloser, error)
+}
+
+// Open opens a layer's bytes as they travel, for no longer than ctx: a read that hangs
+// in a network ends with it. got hears of bytes as they come; nil is allowed.
+func Open(ctx context.Context, layer Opener, got func(n int64)) (io.ReadCloser, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, context.Cause(ctx)
+	}
+	rc, err := layer.Compressed()
+	if err != nil {
+		return nil, err
+	}
+	r := &reader{ctx: ctx, rc: rc, got: got}
+	r.stop = context.AfterFunc(ctx, func() { rc.Close() })
+	return r, nil
+}
+
+type reader struct {
+	ctx  context.Context
+	rc   io.ReadCloser
+	got  func(int64)
+	stop func() bool
+}
+
+func (r *reader) Read(p []byte) (int, error) {
+	n, err := r.rc.Read(p)
+	if n > 0 && r.got != nil {
+		r.got(int64(n))
+	}
+	if err != nil && err != io.EOF && r.ctx.Err() != nil {
+		err = context.Cause(r.ctx) // rather than "read of a closed body"
+	}
+	return n, err
+}
+
+func (r *reader) Close() error {
+	r.stop()
+	return r.rc.Close()
+}
+
+// tee keeps what is read through it once it has been read to its end.
+type tee struct {
+	rc     io.ReadCloser
+	w      Writer
+	digest string
+}
+
+func (t *tee) Read(p []byte) (int, error) {
+	n, err := t.rc.Read(p)
+	if n > 0 {
+		if _, werr := t.w.Write(p[:n]); werr != nil {
+			return n, fmt.Errorf("keep blob %s: %w", t.digest, werr)
+		}
+	}
+	if err == io.EOF {
+		if cerr := t.w.Commit(t.digest); cerr != nil {
+			return n, fmt.Errorf("keep blob %s: %w", t.digest, cerr)
+		}
+	}
+	return n, err
+}
+
+func (t *tee) Close() error {
+	t.w.Abort()
+	return t.rc.Close()
+}
