@@ -1,0 +1,145 @@
+package lockfile
+
+import (
+	"bytes"
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/pelletier/go-toml/v2"
+
+	"github.com/imgspecd/imgspecd/internal/pypa"
+)
+
+// pyproject is what pyproject.toml says about syncing; the rest of it is in the lock.
+type pyproject struct {
+	name            string // normalised; empty for a workspace without a project
+	defaultGroups   []string
+	allGroups       bool // default-groups = "all"
+	groups          []string
+	groupPython     map[string]pypa.Specifiers
+	noBinary        bool
+	noBinaryPackage []string
+	noBuild         bool
+	noBuildPackage  []string
+}
+
+type wirePyproject struct {
+	Project *struct {
+		Name string `toml:"name"`
+	} `toml:"project"`
+	Groups map[string]any `toml:"dependency-groups"`
+	Tool   struct {
+		UV struct {
+			DefaultGroups   any      `toml:"default-groups"`
+			NoBinary        bool     `toml:"no-binary"`
+			NoBinaryPackage []string `toml:"no-binary-package"`
+			NoBuild         bool     `toml:"no-build"`
+			NoBuildPackage  []string `toml:"no-build-package"`
+			GroupSettings   map[string]struct {
+				RequiresPython string `toml:"requires-python"`
+			} `toml:"dependency-groups"`
+		} `toml:"uv"`
+	} `toml:"tool"`
+}
+
+func parsePyproject(data []byte) (pyproject, error) {
+	var wire wirePyproject
+	if err := toml.Unmarshal(data, &wire); err != nil {
+		return pyproject{}, tomlError(pyprojectFile, data, err)
+	}
+	uv := wire.Tool.UV
+	p := pyproject{
+		noBinary: uv.NoBinary, noBinaryPackage: normalized(uv.NoBinaryPackage),
+		noBuild: uv.NoBuild, noBuildPackage: normalized(uv.NoBuildPackage),
+		groups: normalized(slices.Sorted(maps.Keys(wire.Groups))),
+	}
+	if wire.Project != nil {
+		if p.name = pypa.NormalizeName(wire.Project.Name); p.name == "" {
+			return p, &Error{File: pyprojectFile, Reason: "[project] has no name"}
+		}
+	}
+	for name, settings := range uv.GroupSettings {
+		spec, err := pypa.ParseSpecifiers(settings.RequiresPython)
+		if err != nil {
+			return p, &Error{File: pyprojectFile, Reason: err.Error()}
+		}
+		if p.groupPython == nil {
+			p.groupPython = map[string]pypa.Specifiers{}
+		}
+		p.groupPython[pypa.NormalizeName(name)] = spec
+	}
+	return p, p.setDefaultGroups(uv.DefaultGroups)
+}
+
+// setDefaultGroups reads [tool.uv] default-groups: a list, or "all". uv's own default, the group dev, plays no
+// part here, because an image is synced without it.
+func (p *pyproject) setDefaultGroups(value any) error {
+	switch v := value.(type) {
+	case nil:
+		return nil
+	case string:
+		if v == "all" {
+			p.allGroups = true
+			return nil
+		}
+	case []any:
+		for _, item := range v {
+			name, ok := item.(string)
+			if name = pypa.NormalizeName(name); !ok || name != devGroup && !slices.Contains(p.groups, name) {
+				return &Error{File: pyprojectFile,
+					Reason: "default-groups of [tool.uv] names a group that [dependency-groups] does not have: " + name}
+			}
+			p.defaultGroups = append(p.defaultGroups, name)
+		}
+		return nil
+	}
+	return &Error{File: pyprojectFile, Reason: `default-groups of [tool.uv] is neither a list of names nor "all"`}
+}
+
+// devGroup is the group that --no-dev leaves out.
+const devGroup = "dev"
+
+// includes reports whether a sync without the group dev takes in a group.
+func (p *pyproject) includes(group string) bool {
+	return group != devGroup && (p.allGroups || slices.Contains(p.defaultGroups, group))
+}
+
+// refusesWheels reports whether a package has to be built although wheels of it may exist. As in uv, a setting for
+// all packages gives way where the opposite setting names the package.
+func (p *pyproject) refusesWheels(name string) bool {
+	if p.noBinary {
+		return p.noBuild || !slices.Contains(p.noBuildPackage, name)
+	}
+	return slices.Contains(p.noBinaryPackage, name)
+}
+
+// refusesBuilds reports whether a package may not be built.
+func (p *pyproject) refusesBuilds(name string) bool {
+	if p.noBuild {
+		return p.noBinary || !slices.Contains(p.noBinaryPackage, name)
+	}
+	return slices.Contains(p.noBuildPackage, name)
+}
+
+func normalized(names []string) []string {
+	for i, n := range names {
+		names[i] = pypa.NormalizeName(n)
+	}
+	return names
+}
+
+// tomlError turns a decoder's error into one with its line. One on the last line means that the file is cut short.
+func tomlError(name string, data []byte, err error) error {
+	e := &Error{File: name, Reason: "not valid TOML: " + strings.TrimPrefix(err.Error(), "toml: ")}
+	var decode *toml.DecodeError
+	if errors.As(err, &decode) {
+		e.Line, _ = decode.Position()
+	}
+	if e.Line > bytes.Count(bytes.TrimRight(data, " \t\r\n"), []byte("\n")) {
+		e.Reason = "the file ends too early: " + strings.TrimPrefix(err.Error(), "toml: ")
+		e.Hint = "it is being written, or its writing was cut short"
+	}
+	return e
+}
