@@ -1,0 +1,215 @@
+// Package config is what imgspecd can be told, and who told it.
+//
+// One table (keys.go) lists every key; defaults, flags, environment variables,
+// files, checks, the example and the listing of `imgspecd config` all follow
+// from it. Load (load.go) lays the sources over each other:
+//
+//	flag > IMGSPECD_* > project file > user file > default
+//
+// A project file comes with somebody's repository, so it can only choose among
+// what the user allows; it never widens trust. An unknown key is an error, for
+// a setting that is silently ignored is worse than none.
+//
+// With cmd it is the only package that reads environment variables: what
+// depends on them (Docker's address, proxies) is answered here.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+	"time"
+)
+
+// Config is all settings. The example file (example.toml) explains them.
+type Config struct {
+	StateDir string
+	Socket   string
+	Log      Log
+	Watch    Watch
+	Docker   Docker
+	Registry Registry
+	Base     Base
+	Build    Build
+	Fetch    Fetch
+	TLS      TLS
+	Flytekit Flytekit
+	Python   Python
+
+	env Lookup
+}
+
+// Log is what the daemon says of its work.
+type Log struct {
+	Level string // debug, info, warn or error
+}
+
+// Watch is how file events settle.
+type Watch struct {
+	Quiet time.Duration // a change counts when nothing more happened for so long
+	Max   time.Duration // or after so long, whatever happens
+}
+
+// Docker is the use of a Docker engine as a target.
+type Docker struct {
+	Use  string // UseAuto, UseAlways or UseNever
+	Host string // empty: as the docker command would choose, see DockerEndpoint
+}
+
+// The values of docker.use.
+const (
+	UseAuto   = "auto"   // images without a registry go to Docker, if an engine answers
+	UseAlways = "always" // every image goes to Docker
+	UseNever  = "never"
+)
+
+// Registry is the use of registries as targets.
+type Registry struct {
+	Push     string   // PushAlways, PushOnRequest or PushNever
+	Insecure []string // hosts, as in image names, that are spoken to without verified TLS
+}
+
+// The values of registry.push.
+const (
+	PushAlways    = "always"     // every image that names a registry is pushed as soon as it is built
+	PushOnRequest = "on-request" // only when a build asks for it
+	PushNever     = "never"
+)
+
+// Base is the base image of specs that name none.
+type Base struct {
+	Default string // {python} stands for the Python minor version
+}
+
+// Build bounds the work on layers.
+type Build struct {
+	Parallel   int // layers made at once; 0: one per core
+	Concurrent int // builds at once
+}
+
+// Fetch bounds downloads.
+type Fetch struct {
+	Parallel int
+	Offline  bool // use only what was downloaded before
+}
+
+// TLS is whom to trust.
+type TLS struct {
+	CABundle string // PEM file, trusted besides the system's
+}
+
+// Flytekit is whose naming rules apply.
+type Flytekit struct {
+	Version string // empty: the project's own, from its lock or venv
+}
+
+// Python is the interpreter that parses (never runs) the project's files.
+type Python struct {
+	Path string // empty: python3 on PATH
+}
+
+// LogLevel returns log.level as slog's. Load has checked it.
+func (c *Config) LogLevel() slog.Level {
+	var l slog.Level
+	if l.UnmarshalText([]byte(c.Log.Level)) != nil {
+		return slog.LevelInfo
+	}
+	return l
+}
+
+// BuildParallel returns build.parallel with 0 resolved.
+func (c *Config) BuildParallel() int {
+	if c.Build.Parallel > 0 {
+		return c.Build.Parallel
+	}
+	return runtime.GOMAXPROCS(0)
+}
+
+// Check reports everything that is wrong with c, one error a key.
+func (c *Config) Check() error { return c.check(nil) }
+
+// check is Check that can say where each value came from.
+func (c *Config) check(from Origins) error {
+	var errs []error
+	for _, k := range keys {
+		if k.check == nil {
+			continue
+		}
+		if err := k.check(k.get(c)); err != nil {
+			errs = append(errs, &ValueError{Key: k.name, Value: format(k.get(c)), Where: from.where(k.name), Reason: err.Error()})
+		}
+	}
+	if c.Watch.Max < c.Watch.Quiet && len(errs) == 0 {
+		errs = append(errs, &ValueError{
+			Key: "watch.max", Value: c.Watch.Max.String(), Where: from.where("watch.max"),
+			Reason: fmt.Sprintf("it must not be less than watch.quiet (%s)", c.Watch.Quiet),
+		})
+	}
+	return errors.Join(errs...)
+}
+
+// ValueError is a value that cannot be: which, where it stands and why not.
+type ValueError struct {
+	Key    string
+	Value  string
+	Where  string // file:line, variable or flag; empty when unknown
+	Reason string
+}
+
+func (e *ValueError) Error() string {
+	if e.Where == "" {
+		return fmt.Sprintf("%s = %q: %s", e.Key, e.Value, e.Reason)
+	}
+	return fmt.Sprintf("%s: %s = %q: %s", e.Where, e.Key, e.Value, e.Reason)
+}
+
+// MaxSocketPath is the longest socket path the system takes, in bytes: the size
+// of sockaddr_un's sun_path less the NUL at its end.
+func MaxSocketPath() int {
+	if runtime.GOOS == "linux" {
+		return 107
+	}
+	return 103
+}
+
+func checkSocket(v any) error {
+	p := v.(string)
+	if err := checkAbs(v); err != nil {
+		return err
+	}
+	if limit := MaxSocketPath(); len(p) > limit {
+		return fmt.Errorf("it is %d bytes long, and the system takes at most %d; set a shorter one with --socket or IMGSPECD_SOCKET", len(p), limit)
+	}
+	return nil
+}
+
+func checkAbs(v any) error {
+	switch p := v.(string); {
+	case p == "":
+		return errors.New("it cannot be found out, for neither HOME nor the XDG variables are set")
+	case !filepath.IsAbs(p):
+		return errors.New("it must be an absolute path")
+	}
+	return nil
+}
+
+func checkFile(v any) error {
+	p := v.(string)
+	if p == "" {
+		return nil
+	}
+	if !filepath.IsAbs(p) {
+		return errors.New("it must be an absolute path")
+	}
+	fi, err := os.Stat(p)
+	switch {
+	case err != nil:
+		return errors.New("no such file can be read")
+	case !fi.Mode().IsRegular():
+		return errors.New("it is not a file")
+	}
+	return nil
+}

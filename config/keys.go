@@ -1,0 +1,273 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// key is one setting: all that is known of it stands in the table below.
+type key struct {
+	name  string // as in the file: section.key
+	help  string // one line; the flag's usage
+	value any    // the default; nil: made from the environment (paths.go)
+	field func(*Config) any
+	check func(any) error
+	// refused says why a project file may not set the key; empty: it may.
+	refused string
+	// widest lists the values from the widest trust to the narrowest; a project file may only go down it.
+	widest []string
+	path   bool // a leading ~/ stands for the home
+}
+
+// Reasons for which a project file may not set a key.
+const (
+	trust  = "a project must not decide whom your machine trusts or what it runs"
+	shared = "one daemon serves all projects"
+)
+
+var keys = []key{
+	{
+		name: "state_dir", help: "directory of the daemon's state", refused: shared, path: true,
+		field: func(c *Config) any { return &c.StateDir }, check: checkAbs,
+	},
+	{
+		name: "socket", help: "socket of the daemon", refused: shared, path: true,
+		field: func(c *Config) any { return &c.Socket }, check: checkSocket,
+	},
+	{
+		name: "log.level", help: "what the daemon logs: debug, info, warn or error", value: "info", refused: shared,
+		field: func(c *Config) any { return &c.Log.Level }, check: oneOf("debug", "info", "warn", "error"),
+	},
+	{
+		name: "watch.quiet", help: "how long nothing more must change before a change counts", value: 150 * time.Millisecond, refused: shared,
+		field: func(c *Config) any { return &c.Watch.Quiet }, check: between(0, time.Minute),
+	},
+	{
+		name: "watch.max", help: "how long a change waits at most", value: 2 * time.Second, refused: shared,
+		field: func(c *Config) any { return &c.Watch.Max }, check: between(0, 10*time.Minute),
+	},
+	{
+		name: "docker.use", help: "which images go to Docker: auto (those without a registry), always or never", value: UseAuto,
+		field: func(c *Config) any { return &c.Docker.Use }, check: oneOf(UseAuto, UseAlways, UseNever),
+		widest: []string{UseAlways, UseAuto, UseNever},
+	},
+	{
+		name: "docker.host", help: "address of the Docker engine; default: as the docker command finds it", value: "", refused: trust,
+		field: func(c *Config) any { return &c.Docker.Host }, check: checkDockerHost,
+	},
+	{
+		name: "registry.push", help: "when images that name a registry are pushed: always, on-request or never", value: PushAlways,
+		field: func(c *Config) any { return &c.Registry.Push }, check: oneOf(PushAlways, PushOnRequest, PushNever),
+		widest: []string{PushAlways, PushOnRequest, PushNever},
+	},
+	{
+		name: "registry.insecure", help: "registries (host[:port]) spoken to without verified TLS", value: []string{}, refused: trust,
+		field: func(c *Config) any { return &c.Registry.Insecure }, check: checkHosts,
+	},
+	{
+		name: "base.default", help: "base image of specs that name none; {python} is the Python minor version", value: "python:{python}-slim-bookworm",
+		field: func(c *Config) any { return &c.Base.Default }, check: notEmpty,
+	},
+	{
+		name: "build.parallel", help: "layers made at once; 0: one per core", value: 0, refused: shared,
+		field: func(c *Config) any { return &c.Build.Parallel }, check: between(0, 1024),
+	},
+	{
+		name: "build.concurrent", help: "builds at once", value: 2, refused: shared,
+		field: func(c *Config) any { return &c.Build.Concurrent }, check: between(1, 64),
+	},
+	{
+		name: "fetch.parallel", help: "downloads at once", value: 16, refused: shared,
+		field: func(c *Config) any { return &c.Fetch.Parallel }, check: between(1, 128),
+	},
+	{
+		name: "fetch.offline", help: "use only packages that were downloaded before", value: false, refused: shared,
+		field: func(c *Config) any { return &c.Fetch.Offline },
+	},
+	{
+		name: "tls.ca_bundle", help: "PEM file of certificates trusted besides the system's", value: "", refused: trust, path: true,
+		field: func(c *Config) any { return &c.TLS.CABundle }, check: checkFile,
+	},
+	{
+		name: "flytekit.version", help: "flytekit version whose rules name the images; default: the project's own", value: "",
+		field: func(c *Config) any { return &c.Flytekit.Version }, check: checkVersion,
+	},
+	{
+		name: "python.path", help: "interpreter that parses (never runs) a project's files; default: python3 on PATH", value: "", refused: trust, path: true,
+		field: func(c *Config) any { return &c.Python.Path }, check: checkFile,
+	},
+}
+
+// find returns the key of that name.
+func find(name string) (key, bool) {
+	i := slices.IndexFunc(keys, func(k key) bool { return k.name == name })
+	if i < 0 {
+		return key{}, false
+	}
+	return keys[i], true
+}
+
+// flagName returns the name of the flag that sets key: log.level is --log-level.
+func flagName(name string) string { return strings.NewReplacer(".", "-", "_", "-").Replace(name) }
+
+// envName returns the variable that sets key: log.level is IMGSPECD_LOG_LEVEL.
+func envName(name string) string {
+	return "IMGSPECD_" + strings.ToUpper(strings.ReplaceAll(name, ".", "_"))
+}
+
+// get returns the key's value in c.
+func (k key) get(c *Config) any {
+	switch p := k.field(c).(type) {
+	case *string:
+		return *p
+	case *int:
+		return *p
+	case *bool:
+		return *p
+	case *time.Duration:
+		return *p
+	case *[]string:
+		return *p
+	}
+	panic("config: no such kind of key: " + k.name)
+}
+
+// set puts a raw value, as a file, a variable or a flag gives it, into c.
+func (k key) set(c *Config, raw any) (err error) {
+	switch p := k.field(c).(type) {
+	case *string:
+		s, ok := raw.(string)
+		if !ok {
+			return errors.New("it must be a string, in quotes")
+		}
+		*p = s
+	case *int:
+		*p, err = toInt(raw)
+	case *bool:
+		*p, err = toBool(raw)
+	case *time.Duration:
+		*p, err = toDuration(raw)
+	case *[]string:
+		*p, err = toList(raw)
+	}
+	return err
+}
+
+func toInt(raw any) (int, error) {
+	switch v := raw.(type) {
+	case int:
+		return v, nil
+	case int64:
+		return int(v), nil
+	case string:
+		if n, err := strconv.Atoi(v); err == nil {
+			return n, nil
+		}
+	}
+	return 0, errors.New("it must be a whole number")
+}
+
+func toBool(raw any) (bool, error) {
+	switch v := raw.(type) {
+	case bool:
+		return v, nil
+	case string:
+		if b, err := strconv.ParseBool(v); err == nil {
+			return b, nil
+		}
+	}
+	return false, errors.New("it must be true or false")
+}
+
+func toDuration(raw any) (time.Duration, error) {
+	switch v := raw.(type) {
+	case time.Duration:
+		return v, nil
+	case string:
+		if d, err := time.ParseDuration(v); err == nil {
+			return d, nil
+		}
+	}
+	return 0, errors.New(`it must be a duration such as "150ms" or "2s"`)
+}
+
+func toList(raw any) ([]string, error) {
+	out := []string{}
+	switch v := raw.(type) {
+	case []string:
+		return v, nil
+	case []any:
+		for _, e := range v {
+			s, ok := e.(string)
+			if !ok {
+				return nil, errors.New("it must be a list of strings")
+			}
+			out = append(out, s)
+		}
+		return out, nil
+	case string: // of a variable
+		for s := range strings.SplitSeq(v, ",") {
+			if s = strings.TrimSpace(s); s != "" {
+				out = append(out, s)
+			}
+		}
+		return out, nil
+	}
+	return nil, errors.New("it must be a list of strings")
+}
+
+// format is how a value is shown to people.
+func format(v any) string {
+	if l, ok := v.([]string); ok {
+		return strings.Join(l, ",")
+	}
+	return fmt.Sprint(v)
+}
+
+func oneOf(allowed ...string) func(any) error {
+	return func(v any) error {
+		if !slices.Contains(allowed, v.(string)) {
+			return fmt.Errorf("it must be one of %s", strings.Join(allowed, ", "))
+		}
+		return nil
+	}
+}
+
+func between[T int | time.Duration](low, high T) func(any) error {
+	return func(v any) error {
+		if n := v.(T); n < low || n > high {
+			return fmt.Errorf("it must be from %v to %v", low, high)
+		}
+		return nil
+	}
+}
+
+func notEmpty(v any) error {
+	if v.(string) == "" {
+		return errors.New("it must not be empty")
+	}
+	return nil
+}
+
+func checkHosts(v any) error {
+	for _, h := range v.([]string) {
+		if strings.ContainsAny(h, "/@ ") {
+			return fmt.Errorf("%q is not host or host:port", h)
+		}
+	}
+	return nil
+}
+
+var version = regexp.MustCompile(`^(\d+(\.\d+)*([a-z0-9.+-]*))?$`)
+
+func checkVersion(v any) error {
+	if !version.MatchString(v.(string)) {
+		return errors.New("it must be a version such as 1.16.3")
+	}
+	return nil
+}

@@ -1,0 +1,84 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/activation"
+	"github.com/coreos/go-systemd/v22/daemon"
+)
+
+// notifier tells the service manager how the daemon is. Without one it does nothing.
+type notifier struct {
+	log *slog.Logger
+}
+
+func newNotifier(log *slog.Logger) notifier { return notifier{log: log} }
+
+func (n notifier) send(state string) {
+	if _, err := daemon.SdNotify(false, state); err != nil {
+		n.log.Warn("the service manager was not told", "state", state, "err", err)
+	}
+}
+
+func (n notifier) ready(status string) {
+	n.send(daemon.SdNotifyReady + "\nSTATUS=" + status)
+}
+
+func (n notifier) stopping() { n.send(daemon.SdNotifyStopping) }
+
+// watchdog says "alive" twice per period as long as alive agrees: a loop that
+// hangs gets the process restarted, where a timer of its own would hide it.
+func (n notifier) watchdog(ctx context.Context, alive func(context.Context) bool) {
+	period, err := daemon.SdWatchdogEnabled(false)
+	if err != nil || period == 0 {
+		return
+	}
+	tick := time.NewTicker(period / 2)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		asked, cancel := context.WithTimeout(ctx, period/4)
+		if alive(asked) {
+			n.send(daemon.SdNotifyWatchdog)
+		} else if ctx.Err() == nil {
+			n.log.Error("the engine does not answer; the service manager will restart the daemon")
+		}
+		cancel()
+	}
+}
+
+// activated returns the listener that systemd hands over, or nil if there is none
+// for this process. The socket stays systemd's: it is never unlinked here.
+func activated() (*door, error) {
+	files := activation.Files(true)
+	if len(files) == 0 {
+		return nil, nil
+	}
+	defer func() {
+		for _, f := range files {
+			f.Close()
+		}
+	}()
+	if len(files) > 1 {
+		return nil, fmt.Errorf("take the socket from systemd: it hands over %d, and imgspecd serves one", len(files))
+	}
+	l, err := net.FileListener(files[0])
+	if err != nil {
+		return nil, fmt.Errorf("take the socket from systemd: %w", err)
+	}
+	ul, ok := l.(*net.UnixListener)
+	if !ok {
+		l.Close()
+		return nil, fmt.Errorf("take the socket from systemd: %s is no unix socket", l.Addr())
+	}
+	ul.SetUnlinkOnClose(false)
+	return &door{UnixListener: ul, path: ul.Addr().String(), activated: true}, nil
+}
