@@ -1,0 +1,193 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/charmbracelet/x/ansi"
+
+	"github.com/imgspecd/imgspecd/api"
+)
+
+// fieldWidth is how wide the words at the left of an explanation are.
+const fieldWidth = 10
+
+// field writes one named paragraph.
+func (s screen) field(name, text string) string {
+	if text == "" {
+		return ""
+	}
+	return s.para(s.paint(quiet, pad(name, fieldWidth)), normal, text)
+}
+
+// explanationText writes an explanation: name first, then what went into it, then what it is made of.
+func (a *app) explanationText(e api.Explanation) string {
+	var b strings.Builder
+	s := a.out
+	b.WriteString(s.field("image", s.paint(strong, clean(e.Name))))
+	b.WriteString(s.field("tag", clean(e.Tag)+wasText(s, e)))
+	if e.ID != e.Tag {
+		b.WriteString(s.field("id", clean(e.ID)))
+	}
+	b.WriteString(s.field("named by", "flytekit "+clean(e.Flytekit)))
+	if e.Source != nil && e.Source.File != "" {
+		found := fmt.Sprintf("%s:%d", clean(e.Source.File), e.Source.Line)
+		if e.Source.Variable != "" {
+			found += " (" + clean(e.Source.Variable) + ")"
+		}
+		b.WriteString(s.field("found in", found))
+	}
+	b.WriteString(s.specFields(e.Spec))
+	for i, in := range e.Inputs {
+		name := "files"
+		if i > 0 {
+			name = ""
+		}
+		text := clean(in.Path) + s.paint(quiet, "  "+shortDigest(in.Digest))
+		if !in.Named {
+			text += s.paint(quiet, "  not part of the tag")
+		}
+		b.WriteString(s.field(name, text))
+	}
+	b.WriteString(s.planFields(e))
+	for _, n := range e.Notes {
+		b.WriteString(s.para(s.paint(warn, s.warn)+" ", normal, clean(n)))
+	}
+	return b.String()
+}
+
+func wasText(s screen, e api.Explanation) string {
+	if e.Previous == "" || e.Previous == e.Name {
+		return ""
+	}
+	_, tag := splitRef(e.Previous)
+	return s.paint(quiet, "  was "+clean(tag))
+}
+
+// specFields writes the fields that are set, one a line, in the order of the spec.
+func (s screen) specFields(raw json.RawMessage) string {
+	if len(raw) == 0 {
+		return ""
+	}
+	d := json.NewDecoder(strings.NewReader(string(raw)))
+	if t, err := d.Token(); err != nil || t != json.Delim('{') {
+		return s.field("spec", clean(string(raw)))
+	}
+	var b strings.Builder
+	name := "spec"
+	for d.More() {
+		key, err := d.Token()
+		var value json.RawMessage
+		if err != nil || d.Decode(&value) != nil {
+			return s.field("spec", clean(string(raw)))
+		}
+		b.WriteString(s.field(name, clean(fmt.Sprintf("%v = %s", key, value))))
+		name = ""
+	}
+	return b.String()
+}
+
+// planFields writes base, packages and layers, or why there are none.
+func (s screen) planFields(e api.Explanation) string {
+	var b strings.Builder
+	if e.Base != nil {
+		text := clean(e.Base.Ref) + s.paint(quiet, "  "+shortDigest(e.Base.Digest))
+		b.WriteString(s.field("base", text))
+		parts := []string{e.Base.Platform, "Python " + e.Base.Python, e.Base.Libc, count(e.Base.Layers, "layer")}
+		if e.Base.From != "" {
+			parts = append(parts, "from "+e.Base.From)
+		}
+		parts = slices.DeleteFunc(parts, func(p string) bool { return p == "" || p == "Python " })
+		b.WriteString(s.field("", s.paint(quiet, clean(strings.Join(parts, ", ")))))
+	}
+	if e.PlanError != nil {
+		b.WriteString(s.para(s.paint(bad, s.bad+" no plan")+"  ", normal, clean(e.PlanError.Message)))
+		b.WriteString(statusView{screen: s}.hint("", e.PlanError.Hint))
+		return b.String()
+	}
+	if len(e.Packages) > 0 {
+		var total int64
+		for _, p := range e.Packages {
+			total += p.Size
+		}
+		b.WriteString(s.field("packages", count(len(e.Packages), "package")+", "+size(total)+" of wheels"))
+	}
+	if len(e.Layers) > 0 {
+		b.WriteString(s.layers(e))
+	}
+	return b.String()
+}
+
+// layers lists the layers, lowest first, with what is in them.
+func (s screen) layers(e api.Explanation) string {
+	var b strings.Builder
+	exist, missing := 0, int64(0)
+	for _, l := range e.Layers {
+		if l.Exists {
+			exist++
+		} else {
+			missing += l.Size
+		}
+	}
+	text := fmt.Sprintf("%s on the base: %d exist", count(len(e.Layers), "layer"), exist)
+	if n := len(e.Layers) - exist; n > 0 {
+		text += fmt.Sprintf(", %d to be made (about %s)", n, size(missing))
+	}
+	b.WriteString(s.field("layers", text))
+	versions := map[int][]string{}
+	for _, p := range e.Packages {
+		versions[p.Layer] = append(versions[p.Layer], p.Name+" "+p.Version)
+	}
+	wide := 0
+	for _, l := range e.Layers {
+		wide = max(wide, len(size(l.Size)))
+	}
+	for i, l := range e.Layers {
+		sign := s.paint(good, s.good+" exists ")
+		if !l.Exists {
+			sign = s.paint(busy, "+ to make")
+		}
+		title := clean(l.Title)
+		switch in := versions[i]; {
+		case len(in) == 1:
+			title = clean(in[0])
+		case len(in) > 1:
+			title = s.listWithin(fmt.Sprintf("%d packages: ", len(in)), in, s.width-15-wide)
+		}
+		n := size(l.Size)
+		fmt.Fprintf(&b, "  %s  %s%s  %s\n", sign, strings.Repeat(" ", wide-len(n)), n, title)
+	}
+	return b.String()
+}
+
+// listWithin writes as many of the items as fit in width cells, and how many more there are.
+func (s screen) listWithin(lead string, items []string, width int) string {
+	text := lead + clean(strings.Join(items, ", "))
+	if s.width == 0 || ansi.StringWidth(text) <= width {
+		return text
+	}
+	for n := len(items) - 1; n > 0; n-- {
+		text = lead + clean(strings.Join(items[:n], ", ")) + ", " + s.dots
+		if ansi.StringWidth(text) <= width {
+			return text
+		}
+	}
+	return ansi.Truncate(text, max(width, 0), s.dots)
+}
+
+// shortDigest shows enough of a digest to compare it by eye.
+func shortDigest(d string) string {
+	algo, hex, ok := strings.Cut(d, ":")
+	if !ok {
+		algo, hex = "sha256", d
+	}
+	if len(hex) > 12 {
+		hex = hex[:12]
+	}
+	if hex == "" {
+		return ""
+	}
+	return clean(algo + ":" + hex)
+}
