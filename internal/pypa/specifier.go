@@ -134,20 +134,19 @@ func samePrefix(v Version, epoch uint64, release []uint64) bool {
 
 // less leaves out pre-releases of the named version itself: 1.0rc1 is not < 1.0.
 func (s specifier) less(v Version) bool {
-	if v.Compare(s.version) >= 0 {
-		return false
+	bound := s.version
+	if !bound.IsPrerelease() {
+		bound.dev = part{kind: "dev"} // 1.0.dev0, the first of them
 	}
-	return s.version.IsPrerelease() || !v.IsPrerelease() || v.Release().Compare(s.version.Release()) != 0
+	return v.Compare(bound) < 0
 }
 
-// greater leaves out post-releases and local versions of the named version itself: 1.0.post1 is not > 1.0.
+// greater leaves out post-releases and local versions of the named version itself: neither 1.0.post1 nor 1.0+x is > 1.0.
 func (s specifier) greater(v Version) bool {
-	if v.Compare(s.version) <= 0 {
+	if v.Public().Compare(s.version) <= 0 {
 		return false
 	}
-	same := v.Release().Compare(s.version.Release()) == 0
-	if s.version.post.kind == "" && v.post.kind != "" && same {
-		return false
-	}
-	return v.local == nil || !same
+	ownPost := s.version.post.kind == "" && s.version.dev.kind == "" && v.post.kind != "" &&
+		v.pre == s.version.pre && v.Release().Compare(s.version.Release()) == 0
+	return !ownPost
 }
