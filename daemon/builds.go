@@ -1,7 +1,6 @@
 package daemon
 
 import (
-	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -65,43 +64,8 @@ func (s *server) build(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := s.lasting(r, wait)
 	defer cancel()
-	b, err := s.waitBuild(ctx, id)
+	b, err := s.deps.Engine.WaitBuild(ctx, id)
 	answer(w, b, err)
-}
-
-// waitBuild returns the build when it has ended, or as it is when ctx ends. It
-// subscribes before it looks, so that the end cannot fall between the two.
-func (s *server) waitBuild(ctx context.Context, id string) (api.Build, error) {
-	events, stop := s.deps.Engine.Events(0)
-	defer stop()
-	// The last look comes after ctx has ended, and must still be answered.
-	look := context.WithoutCancel(ctx)
-	for {
-		b, err := s.deps.Engine.Build(look, id)
-		if err != nil || b.State.Final() || ctx.Err() != nil {
-			return b, err
-		}
-		if !concerns(ctx, events, b.ID) {
-			return s.deps.Engine.Build(look, id)
-		}
-	}
-}
-
-// concerns waits for an event after which the build may have ended; false: none will come.
-func concerns(ctx context.Context, events <-chan api.Event, id string) bool {
-	for {
-		select {
-		case <-ctx.Done():
-			return false
-		case ev, ok := <-events:
-			if !ok {
-				return false
-			}
-			if ev.Kind == "gap" || (ev.Build != nil && ev.Build.ID == id && ev.Build.State.Final()) {
-				return true
-			}
-		}
-	}
 }
 
 func (s *server) cancelBuild(w http.ResponseWriter, r *http.Request) {

@@ -47,6 +47,8 @@ type Engine interface {
 	StartBuild(ctx context.Context, req api.StartBuild) (api.BuildList, error)
 	Builds(ctx context.Context, project string, limit int) []api.Build
 	Build(ctx context.Context, id string) (api.Build, error)
+	// WaitBuild returns when the build has ended, or as it is when ctx ends.
+	WaitBuild(ctx context.Context, id string) (api.Build, error)
 	CancelBuild(ctx context.Context, id string) (api.Build, error)
 	Log(ctx context.Context, id string, follow bool) (io.ReadCloser, error)
 
@@ -179,7 +181,7 @@ func (d *Daemon) httpServer(streams context.Context) *http.Server {
 func (d *Daemon) alive(ctx context.Context) bool {
 	answered := make(chan struct{})
 	go func() {
-		d.deps.Engine.Info(ctx)
+		d.deps.Engine.Projects(ctx) // asks the loop, and no target
 		close(answered)
 	}()
 	select {

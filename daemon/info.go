@@ -16,7 +16,6 @@ func (s *server) info(w http.ResponseWriter, r *http.Request) {
 	i.StartedAt = s.started.UTC()
 	i.Socket = s.socket
 	i.StateDir = s.deps.Config.StateDir
-	i.RSS = residentMemory()
 	if i.Targets == nil {
 		i.Targets = []api.TargetInfo{}
 	}
