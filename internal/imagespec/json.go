@@ -32,33 +32,20 @@ func ParseValue(b []byte) (Value, error) {
 	return v, err
 }
 
-// ParseCalls reads method calls in the form [["with_packages", [["a"]]], ...] and applies them.
-func ParseCalls(s Spec, b []byte) (Spec, error) {
+// ParseCall reads a method call, ["with_packages", [["a"]]], and applies it to a spec.
+func ParseCall(s Spec, b []byte) (Spec, error) {
 	v, err := ParseValue(b)
 	if err != nil {
 		return s, fmt.Errorf("read the spec's calls: %w", err)
 	}
-	calls, ok := v.(List)
-	for _, c := range calls {
-		call, isList := c.(List)
-		if !isList || len(call) != 2 {
-			ok = false
-			break
-		}
+	if call, ok := v.(List); ok && len(call) == 2 {
 		method, isStr := call[0].(Str)
 		args, isList := call[1].(List)
-		if !isStr || !isList {
-			ok = false
-			break
-		}
-		if s, err = s.Call(string(method), args); err != nil {
-			return s, err
+		if isStr && isList {
+			return s.Call(string(method), args)
 		}
 	}
-	if !ok {
-		return s, fmt.Errorf("read the spec's calls: want [[method, [arguments]], ...]")
-	}
-	return s, nil
+	return s, fmt.Errorf("read the spec's calls: want [method, [arguments]]")
 }
 
 type member struct {

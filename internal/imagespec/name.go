@@ -9,11 +9,11 @@ import (
 
 // Options are what a name depends on besides the spec.
 type Options struct {
-	Dir      string // working directory of the run: relative paths start there. Absolute
-	Flytekit string // version of flytekit; default Newest
-	Machine  string // platform.machine() of the host, e.g. x86_64 or arm64
-	Builder  string // the registered builder of highest priority; default "default". Only flytekit 1.15.1 and 1.15.2 hash it
-	RunRoot  string // project root of a pyflyte run: the source_root of a spec that sets source_copy_mode alone. May be empty
+	Dir      string   // working directory of the run: relative paths start there. Absolute
+	Flytekit string   // version of flytekit; default Newest
+	Machine  string   // platform.machine() of the host, e.g. x86_64 or arm64
+	Builder  string   // the registered builder of highest priority; default "default". Only flytekit 1.15.1 and 1.15.2 hash it
+	RunRoot  string   // project root of a pyflyte run: the source_root of a spec that sets source_copy_mode alone. May be empty
 	Modules  []string // files of the modules that the run has loaded, absolute; nil: not known, which makes some names unpredictable
 
 	// The file system; nil is the host's.

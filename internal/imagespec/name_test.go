@@ -20,7 +20,7 @@ type vector struct {
 	Flytekit  string
 	Case      string
 	Kwargs    json.RawMessage
-	Calls     json.RawMessage
+	Calls     []json.RawMessage
 	Files     map[string]json.RawMessage
 	Git       []string
 	GitAdd    []string `json:"git_add"`
@@ -59,8 +59,10 @@ func (v vector) check(t *testing.T) {
 	v.lay(t, dir)
 	fill := func(b []byte) []byte { return bytes.ReplaceAll(b, []byte("{CASE}"), []byte(dir)) }
 	s, err := ParseKwargs(fill(v.Kwargs))
-	if err == nil && v.Calls != nil {
-		s, err = ParseCalls(s, fill(v.Calls))
+	for _, c := range v.Calls {
+		if err == nil {
+			s, err = ParseCall(s, fill(c))
+		}
 	}
 	var n Named
 	if err == nil {
