@@ -1,7 +1,10 @@
 package plan
 
 import (
+	"io/fs"
+
 	"github.com/imgspecd/imgspecd/internal/base"
+	"github.com/imgspecd/imgspecd/internal/imagespec"
 	"github.com/imgspecd/imgspecd/internal/lockfile"
 	"github.com/imgspecd/imgspecd/internal/wheel"
 )
@@ -23,18 +26,33 @@ type Plan struct {
 	Platform string // linux/amd64
 	Base     base.Info
 	Prefix   wheel.Scheme // where packages go
+	Owner    Owner        // of what packages install
 	Layers   []Layer      // on top of the base, lowest first; at most MaxLayers
 	Config   Config       // what changes in the base's config
+	Notes    []string     // remarks for people: what differs from the default builder's image and why
 }
+
+// Owner is who a file belongs to.
+type Owner struct{ UID, GID int }
 
 // Layer is one layer to be made. Key decides its bytes on every machine.
 type Layer struct {
 	Kind     Kind
 	Key      string              // hex; equal keys mean equal bytes
 	Title    string              // for people: "pandas 2.2.3", "24 packages: attrs, click, ..."
+	Files    []File              // sorted by path: all of the layer, or of Kind Packages the directories its files go below
 	Packages []lockfile.Artifact // of Kind Packages: sorted by name
 	Part     int                 // of a big package that is split: 1..Parts; else 0
 	Parts    int
+}
+
+// File is a directory, symlink or regular file that a plan writes itself.
+type File struct {
+	Path  string      // absolute
+	Mode  fs.FileMode // type and permissions
+	Owner Owner
+	Link  string // of a symlink
+	Data  []byte // of a regular file
 }
 
 // Config is what changes in the base's image config.
@@ -46,4 +64,59 @@ type Config struct {
 	Entrypoint    []string // nil: the base's stays and Cmd too; empty: cleared
 	SetEntrypoint bool
 	Labels        map[string]string // added
+}
+
+// Input is what a plan is made from.
+type Input struct {
+	Spec      imagespec.Spec
+	Name      string // flytekit's image_name()
+	Tag       string // flytekit's tag
+	ID        string // flytekit's id
+	Base      base.Info
+	Artifacts []lockfile.Artifact // of uv.lock, for Base.Environment(); sorted by name. Path, where set, is absolute
+	Labels    map[string]string   // added to the image; must not change from build to build
+	CA        []byte              // PEM bundle for a base that has none; may be nil
+}
+
+// The limits on layers: engines fail past about 125.
+const (
+	MaxLayers      = 64  // on top of the base
+	MaxImageLayers = 120 // with the base's
+)
+
+// Make plans an image. The error is an *Unsupported or an *Invalid.
+func Make(in Input) (*Plan, error) {
+	if err := check(in); err != nil {
+		return nil, err
+	}
+	p := &Plan{Name: in.Name, Platform: in.Base.Platform, Base: in.Base, Prefix: scheme(in.Base.Python)}
+	env, err := environment(in)
+	if err != nil {
+		return nil, err
+	}
+	t := newTree(in.Base.Files)
+	user, err := t.account()
+	if err != nil {
+		return nil, err
+	}
+	p.Owner = Owner{UID: user.UID, GID: 0} // created by root, then `chown -R flytekit`
+	if err := t.settle(in, env, user); err != nil {
+		return nil, err
+	}
+	p.Notes = append(notes(in), t.notes...)
+	p.Layers = append(p.Layers, ownLayer(System, "user, owners, certificates, profile", t.layer()))
+	t.makeVenv(p.Prefix, in.Base.Python, p.Owner)
+	p.Layers = append(p.Layers, ownLayer(Venv, "virtual environment of Python "+in.Base.Python.Version, t.layer()))
+	packages, err := packageLayers(in, t, p.Prefix, p.Owner)
+	if err != nil {
+		return nil, err
+	}
+	p.Layers = append(p.Layers, packages...)
+	p.Config = config(in, env)
+	return p, nil
+}
+
+// ownLayer is a layer whose files the plan holds.
+func ownLayer(kind Kind, title string, files []File) Layer {
+	return Layer{Kind: kind, Title: title, Files: files, Key: filesKey(kind, files)}
 }

@@ -1,0 +1,157 @@
+package plan
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/imgspecd/imgspecd/internal/imagespec"
+	"github.com/imgspecd/imgspecd/internal/lockfile"
+)
+
+// harmless are the fields that are understood, or that do not change what the
+// default builder makes of a lock: they only name it, or are none of its business.
+var harmless = []string{
+	"name", "python_version", "builder", "env", "registry", "packages", "requirements", "base_image", "platform",
+	"pip_index", "pip_extra_index_url", "registry_config", "entrypoint", "tag_format", "runtime_packages",
+	"builder_options", "builder_config",
+}
+
+// cudaText is flytekit's own.
+const cudaText = "cuda and cudnn do not need to be specified: a GPU library on PyPI brings cuda along; " +
+	"for other needs set a base_image that has it"
+
+// check refuses what cannot be planned.
+func check(in Input) error {
+	for _, step := range []func(Input) error{checkFields, checkRequirements, checkBase, checkLayers, checkArtifacts} {
+		if err := step(in); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkFields(in Input) error {
+	noCopy := in.Spec.Get("source_copy_mode") == imagespec.Value(imagespec.NoCopy)
+	for _, field := range in.Spec.Set() {
+		switch {
+		case field == "cuda", field == "cudnn":
+			return &Invalid{Field: field, Reason: cudaText}
+		case slices.Contains(harmless, field), empty(in.Spec.Get(field)):
+		case noCopy && strings.HasPrefix(field, "source_"):
+		default:
+			return &Unsupported{Field: field}
+		}
+	}
+	if _, ok := in.Spec.BaseSpec(); ok {
+		return &Unsupported{Field: "base_image", Reason: "an ImageSpec as base", Hint: "give the base image's name"}
+	}
+	return nil
+}
+
+// empty says whether a value is one that flytekit's builder treats as not given.
+func empty(v imagespec.Value) bool {
+	switch v := v.(type) {
+	case imagespec.List:
+		return len(v) == 0
+	case imagespec.Str:
+		return v == ""
+	}
+	return false
+}
+
+func checkRequirements(in Input) error {
+	file := path.Base(in.Spec.Requirements())
+	switch {
+	case in.Spec.Requirements() == "":
+		return &Unsupported{Field: "requirements", Reason: "a spec without a lock file", Hint: `run uv lock and set requirements="uv.lock"`}
+	case file != "uv.lock":
+		return &Unsupported{Field: "requirements", Reason: file + " is no uv.lock", Hint: `run uv lock and set requirements="uv.lock"`}
+	case isSet(in, "packages"):
+		return &Invalid{Field: "packages", Reason: "Support for uv.lock files and packages is mutually exclusive", Hint: "add the packages to the lock: uv add PACKAGE"}
+	}
+	return nil
+}
+
+func isSet(in Input, field string) bool { return slices.Contains(in.Spec.Set(), field) }
+
+func checkBase(in Input) error {
+	b := in.Base
+	if want := in.Spec.Platform(); want != "" && b.Platform != "" && want != b.Platform {
+		return &Invalid{Field: "platform", Reason: fmt.Sprintf("is %s, but base image %s is for %s", want, b.Ref, b.Platform)}
+	}
+	if b.Python == nil {
+		return &Unsupported{Field: "base_image", Reason: "no Python on the PATH of " + b.Ref,
+			Hint: `set base_image to one with Python, such as "python:3.12-slim-bookworm"`}
+	}
+	if _, ok := b.Files[venvDir]; ok {
+		return &Unsupported{Field: "base_image", Reason: b.Ref + " already has " + venvDir, Hint: "choose a base without it"}
+	}
+	want := in.Spec.PythonVersion()
+	if want == "" {
+		return nil
+	}
+	if strings.Trim(want, "0123456789.") != "" {
+		return &Unsupported{Field: "python_version", Reason: fmt.Sprintf("%q is not a plain version", want), Hint: `write it as in "3.12"`}
+	}
+	if !strings.HasPrefix(b.Python.Version+".", strings.TrimSuffix(want, ".")+".") {
+		return &Invalid{Field: "python_version", Reason: fmt.Sprintf("is %s, but base image %s has Python %s", want, b.Ref, b.Python.Version),
+			Hint: "set one to match the other"}
+	}
+	return nil
+}
+
+// leastLayers is what a plan must have room for: the two below the packages, and
+// enough for packages that a change of one is still cheap.
+const leastLayers = 10
+
+func checkLayers(in Input) error {
+	if MaxImageLayers-in.Base.Layers < leastLayers {
+		return &Unsupported{Field: "base_image", Reason: fmt.Sprintf("%s has %d layers, and engines fail past about 125", in.Base.Ref, in.Base.Layers),
+			Hint: "squash the base"}
+	}
+	return nil
+}
+
+func checkArtifacts(in Input) error {
+	var sdists, loose []string
+	for _, a := range in.Artifacts {
+		switch {
+		case a.Sdist:
+			sdists = append(sdists, describe(a))
+		case !strings.HasPrefix(a.Hash, "sha256:"):
+			loose = append(loose, a.Name+" "+a.Version)
+		}
+	}
+	if len(sdists) > 0 {
+		return &Unsupported{Field: "requirements", Reason: fmt.Sprintf("no wheel for CPython %s on %s, and building one is not supported: %s",
+			minor(in.Base.Python.Version), in.Base.Platform, strings.Join(sdists, "; "))}
+	}
+	if len(loose) > 0 {
+		return &Unsupported{Field: "requirements", Reason: "the lock has no sha256 for " + strings.Join(loose, ", "), Hint: "run uv lock again"}
+	}
+	return nil
+}
+
+func describe(a lockfile.Artifact) string {
+	s := a.Name + " " + a.Version
+	if a.Reason != "" {
+		s += " (" + a.Reason + ")"
+	}
+	return s
+}
+
+// notes says what flytekit itself would do otherwise.
+func notes(in Input) []string {
+	var out []string
+	for _, field := range []string{"pip_index", "pip_extra_index_url"} {
+		if isSet(in, field) {
+			out = append(out, field+" is not used: the lock says where each package comes from")
+		}
+	}
+	if b := in.Spec.Builder(); b != "" && b != "default" {
+		out = append(out, "the image is what flytekit's default builder makes, not builder "+b)
+	}
+	return out
+}

@@ -1,0 +1,58 @@
+package plan
+
+import (
+	"io/fs"
+	"path"
+	"strings"
+
+	"github.com/imgspecd/imgspecd/internal/base"
+	"github.com/imgspecd/imgspecd/internal/wheel"
+)
+
+// scheme is where packages go in a virtual environment of that Python.
+func scheme(python *base.Python) wheel.Scheme {
+	name := "python" + minor(python.Version)
+	return wheel.Scheme{
+		Prefix:       venvDir,
+		SitePackages: venvDir + "/lib/" + name + "/site-packages",
+		Scripts:      venvDir + "/bin",
+		Headers:      venvDir + "/include/site/" + name,
+		Interpreter:  venvDir + "/bin/python",
+	}
+}
+
+// minor is the first two parts of a Python version.
+func minor(version string) string {
+	parts := strings.SplitN(version, ".", 3)
+	return strings.Join(parts[:min(2, len(parts))], ".")
+}
+
+// makeVenv lays out an empty virtual environment as uv does. Left out: uv's lock
+// file; the activation scripts of shells that are no Unix shell; the name of uv and
+// the project's prompt in pyvenv.cfg, which say who made it. The activation scripts
+// are our own, shorter ones: same names, same variables, same deactivate.
+func (t *tree) makeVenv(s wheel.Scheme, python *base.Python, owner Owner) {
+	dir := func(p string) { t.put(File{Path: p, Mode: fs.ModeDir | 0o755, Owner: owner}) }
+	file := func(p, text string) { t.put(File{Path: p, Mode: 0o644, Owner: owner, Data: []byte(text)}) }
+	link := func(p, target string) { t.put(File{Path: p, Mode: fs.ModeSymlink | 0o777, Owner: owner, Link: target}) }
+
+	dir(s.Prefix)
+	file(s.Prefix+"/.gitignore", "*")
+	file(s.Prefix+"/CACHEDIR.TAG", "Signature: 8a477f597d28d172789f06886806bc55")
+	file(s.Prefix+"/pyvenv.cfg", "home = "+path.Dir(python.Path)+"\nimplementation = CPython\nversion_info = "+
+		python.Version+"\ninclude-system-site-packages = false\n")
+	dir(s.Scripts)
+	link(s.Scripts+"/python", python.Path)
+	link(s.Scripts+"/python3", "python")
+	link(s.Scripts+"/python"+minor(python.Version), "python")
+	for name, text := range activation() {
+		file(s.Scripts+"/"+name, strings.ReplaceAll(text, "@VENV@", s.Prefix))
+	}
+	for _, d := range parents(s.SitePackages) {
+		if strings.HasPrefix(d, s.Prefix+"/") {
+			dir(d)
+		}
+	}
+	dir(s.SitePackages)
+	link(s.Prefix+"/lib64", "lib")
+}
