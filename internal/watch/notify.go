@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -44,15 +45,22 @@ func newNotify(changed func(string, bool), log *slog.Logger) (*notify, error) {
 	return &notify{watcher: w, changed: changed, log: log, watched: map[string]bool{}}, nil
 }
 
+// childTowards is the entry of at that leads to dir, which lies below at.
+func childTowards(at, dir string) string {
+	rest := strings.TrimPrefix(strings.TrimPrefix(dir, at), "/")
+	first, _, _ := strings.Cut(rest, "/")
+	return filepath.Join(at, first)
+}
+
+func exists(path string) bool {
+	st, err := os.Stat(path)
+	return err == nil && st.IsDir()
+}
+
 func (n *notify) set(dirs map[string]bool) (map[string]bool, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.want = dirs
-	return n.arrange()
-}
-
-// arrange makes the kernel's watches those that want needs. Its caller holds mu.
-func (n *notify) arrange() (map[string]bool, error) {
 	failed, keep := map[string]bool{}, map[string]bool{}
 	n.missing = map[string]bool{}
 	var problem error
@@ -86,6 +94,9 @@ func (n *notify) watch(dir string) (string, error) {
 		switch {
 		case err == nil:
 			n.watched[at] = true
+			if at != dir && exists(childTowards(at, dir)) {
+				return n.watch(dir) // it came between the look and the watch
+			}
 			return at, nil
 		case (errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)) && at != filepath.Dir(at):
 			continue
@@ -120,15 +131,10 @@ func (n *notify) event(e fsnotify.Event) {
 		return // neither names nor contents change with the mode, and indexers touch it all the time
 	}
 	n.mu.Lock()
-	moved := e.Has(fsnotify.Create) && n.standsFor(e.Name) ||
-		e.Has(fsnotify.Remove|fsnotify.Rename) && (n.watched[e.Name] || n.want[e.Name])
-	if moved {
-		if e.Has(fsnotify.Remove | fsnotify.Rename) {
-			n.forget(e.Name)
-		}
-		if _, err := n.arrange(); err != nil {
-			n.log.Warn("watch again", "dir", e.Name, "error", err)
-		}
+	moved := e.Has(fsnotify.Create) && n.standsFor(e.Name)
+	if e.Has(fsnotify.Remove|fsnotify.Rename) && (n.watched[e.Name] || n.want[e.Name]) {
+		moved = true
+		n.forget(e.Name)
 	}
 	n.mu.Unlock()
 	n.changed(e.Name, moved)

@@ -31,6 +31,7 @@ type Watcher struct {
 	deps   Deps
 	hints  chan Hint
 	cancel context.CancelFunc
+	ended  <-chan struct{}
 	done   sync.WaitGroup
 	events source
 	poll   *poller
@@ -62,7 +63,7 @@ func New(d Deps) (*Watcher, error) {
 	d.Poll = orDefault(d.Poll, 2*time.Second)
 	ctx, cancel := context.WithCancel(context.Background())
 	w := &Watcher{
-		deps: d, hints: make(chan Hint), cancel: cancel,
+		deps: d, hints: make(chan Hint), cancel: cancel, ended: ctx.Done(),
 		change: make(chan change, 256), projects: map[string]target{},
 	}
 	w.poll = newPoller(w.changed)
@@ -106,10 +107,7 @@ func (w *Watcher) Set(project string, files, dirs []string) {
 func (w *Watcher) arrange() {
 	need := map[string]bool{}
 	for _, t := range w.projects {
-		for f := range t.files {
-			need[parent(f)] = true
-		}
-		maps.Copy(need, t.dirs)
+		maps.Copy(need, t.needs())
 	}
 	unwatched := need
 	if w.events != nil {
@@ -120,6 +118,32 @@ func (w *Watcher) arrange() {
 		unwatched, w.problem = failed, err
 	}
 	w.poll.set(w.polled(unwatched))
+}
+
+// needs lists the directories to watch: those of the files, and those between them and the highest of all,
+// because a directory that is renamed says so only to its parent.
+func (t target) needs() map[string]bool {
+	need := maps.Clone(t.dirs)
+	for f := range t.files {
+		need[parent(f)] = true
+	}
+	tops := map[string]bool{}
+	for d := range need {
+		top := d
+		for up := parent(d); up != parent(up); up = parent(up) {
+			if need[up] {
+				top = up
+			}
+		}
+		tops[top] = true
+	}
+	for _, d := range slices.Collect(maps.Keys(need)) {
+		for !tops[d] {
+			d = parent(d)
+			need[d] = true
+		}
+	}
+	return need
 }
 
 // polled lists the files and directories to compare because their directory is in unwatched.
@@ -165,9 +189,15 @@ func (w *Watcher) changed(path string, everything bool) {
 			concerned = append(concerned, name)
 		}
 	}
+	if everything {
+		w.arrange()
+	}
 	w.mu.Unlock()
 	for _, p := range concerned {
-		w.change <- change{p, path}
+		select {
+		case w.change <- change{p, path}:
+		case <-w.ended:
+		}
 	}
 }
 
