@@ -3,6 +3,7 @@ package watch
 import (
 	"context"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -43,7 +44,8 @@ func TestSettleDoesNotWaitForEver(t *testing.T) {
 	inBubble(t, func(in chan<- change, out <-chan Hint) {
 		start := time.Now()
 		stop := make(chan struct{})
-		go func() {
+		var changes sync.WaitGroup
+		changes.Go(func() {
 			for {
 				select {
 				case in <- change{"p", "/p/a"}:
@@ -52,11 +54,13 @@ func TestSettleDoesNotWaitForEver(t *testing.T) {
 					return
 				}
 			}
-		}()
+		})
 		<-out
+		took := time.Since(start)
 		close(stop)
-		if got := time.Since(start); got != limit {
-			t.Errorf("the hint came after %v, want %v", got, limit)
+		changes.Wait()
+		if took != limit {
+			t.Errorf("the hint came after %v, want %v", took, limit)
 		}
 	})
 }
