@@ -9,6 +9,7 @@ package publish
 
 import (
 	"context"
+	"errors"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -39,3 +40,9 @@ type Receipt struct {
 func (r Receipt) Same(o Receipt) bool {
 	return r.Digest != "" && (r.Digest == o.Digest || r.Digest == o.Config)
 }
+
+// What the errors of targets are, for errors.Is.
+var (
+	ErrDenied      = errors.New("access denied")     // credentials are missing or not enough
+	ErrUnreachable = errors.New("cannot be reached") // the place did not answer
+)

@@ -1,0 +1,165 @@
+package publish
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"regexp"
+	"slices"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/imgspecd/imgspecd/internal/blob"
+	"github.com/imgspecd/imgspecd/internal/progress"
+)
+
+// refName is the OCI annotation of a name in a layout. With it, an image foo/bar:tag
+// is `skopeo inspect oci:DIR:foo/bar:tag`: skopeo ends DIR at the first colon, so DIR
+// must hold none, and the name may.
+//
+// The OCI grammar for it allows no two separators in a row and none at an end, which
+// flytekit's tags have now and then (a tag is base64 with "_"). Skopeo then refuses the
+// name unseen, so such an image has a second entry, named by its digest:
+// `skopeo inspect oci:DIR:sha256:<hex>`. aliasOf marks that entry.
+const (
+	refName = "org.opencontainers.image.ref.name"
+	aliasOf = "dev.imgspecd.alias-of"
+)
+
+var refGrammar = regexp.MustCompile(`^[A-Za-z0-9]+(?:(?:[-._:@/+]|--)[A-Za-z0-9]+)*$`)
+
+const maxManifest = 16 << 20
+
+// Index is a layout's index.json. UpdateIndex is atomic and durable, and writes
+// nothing if change fails.
+type Index interface {
+	ReadIndex() (*v1.IndexManifest, error)
+	UpdateIndex(change func(*v1.IndexManifest) error) error
+}
+
+// NewLayout returns the target that is an OCI layout on disk: its blobs, and the
+// index that names images in it.
+func NewLayout(blobs blob.Store, index Index) Target { return &layout{blobs, index} }
+
+type layout struct {
+	blobs blob.Store
+	index Index
+}
+
+func (l *layout) Name() string { return "layout" }
+
+// Publish writes blobs first, then the name: whoever reads the index finds all it leads to.
+func (l *layout) Publish(ctx context.Context, name string, img v1.Image, report progress.Func) (Receipt, error) {
+	parts, err := partsOf(img)
+	if err != nil {
+		return Receipt{}, fmt.Errorf("write %s: %w", name, err)
+	}
+	sent := newTally(l.Name(), report)
+	if err := l.writeBlobs(ctx, parts, sent); err != nil {
+		return Receipt{}, fmt.Errorf("write %s: %w", name, err)
+	}
+	if err := blob.Put(l.blobs, parts.manifest); err != nil {
+		return Receipt{}, fmt.Errorf("write %s: manifest: %w", name, err)
+	}
+	d := parts.descriptor()
+	d.Annotations = map[string]string{refName: name}
+	cfg, err := img.ConfigFile()
+	if err != nil {
+		return Receipt{}, fmt.Errorf("write %s: %w", name, err)
+	}
+	d.Platform = cfg.Platform()
+	if err := l.index.UpdateIndex(func(m *v1.IndexManifest) error {
+		m.Manifests = append(slices.DeleteFunc(m.Manifests, entryOf(name)), d)
+		if !refGrammar.MatchString(name) {
+			d.Annotations = map[string]string{refName: d.Digest.String(), aliasOf: name}
+			m.Manifests = append(m.Manifests, d)
+		}
+		return nil
+	}); err != nil {
+		return Receipt{}, fmt.Errorf("write %s: %w", name, err)
+	}
+	r, err := l.Check(ctx, name)
+	if err != nil {
+		return r, err
+	}
+	if r.Digest != d.Digest.String() {
+		return Receipt{}, fmt.Errorf("write %s: read back as %q, expected %s", name, r.Digest, d.Digest)
+	}
+	sent.done(&r)
+	return r, nil
+}
+
+// parallelCopy is low: the disk is one.
+const parallelCopy = 3
+
+func (l *layout) writeBlobs(ctx context.Context, p *parts, sent *tally) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(parallelCopy)
+	for _, part := range p.blobs {
+		if size, ok := l.blobs.Has(part.Digest.String()); ok && size == part.Size {
+			continue
+		}
+		sent.expect(part)
+		g.Go(func() error {
+			if err := l.write(ctx, part, sent); err != nil {
+				return fmt.Errorf("%s: %w", part, err)
+			}
+			sent.part(part)
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+func (l *layout) write(ctx context.Context, p part, sent *tally) error {
+	rc, err := blob.Open(ctx, p, sent.bytes)
+	if err != nil {
+		return err
+	}
+	defer rc.Close()
+	digest := p.Digest.String()
+	if _, ok := l.blobs.Has(digest); !ok {
+		return blob.Copy(l.blobs, digest, rc)
+	}
+	_, err = io.Copy(io.Discard, rc) // a layer that keeps itself as it is read
+	return err
+}
+
+// Check reads back what the index and the blobs say. A name whose image has lost
+// blobs is not there.
+func (l *layout) Check(_ context.Context, name string) (Receipt, error) {
+	index, err := l.index.ReadIndex()
+	if err != nil {
+		return Receipt{}, fmt.Errorf("check %s: %w", name, err)
+	}
+	i := slices.IndexFunc(index.Manifests, named(name))
+	if i < 0 {
+		return Receipt{}, nil
+	}
+	digest := index.Manifests[i].Digest.String()
+	raw, ok := blob.Read(l.blobs, digest, maxManifest)
+	if !ok {
+		return Receipt{}, nil
+	}
+	var m v1.Manifest
+	if json.Unmarshal(raw, &m) != nil {
+		return Receipt{}, nil
+	}
+	for _, d := range append(m.Layers, m.Config) {
+		if size, ok := l.blobs.Has(d.Digest.String()); !ok || size != d.Size {
+			return Receipt{}, nil
+		}
+	}
+	return Receipt{Digest: digest}, nil
+}
+
+// entryOf finds all entries of a name.
+func entryOf(name string) func(v1.Descriptor) bool {
+	return func(d v1.Descriptor) bool { return named(name)(d) || d.Annotations[aliasOf] == name }
+}
+
+func named(name string) func(v1.Descriptor) bool {
+	return func(d v1.Descriptor) bool { return d.Annotations[refName] == name }
+}
