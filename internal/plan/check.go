@@ -22,9 +22,20 @@ var harmless = []string{
 const cudaText = "cuda and cudnn do not need to be specified: a GPU library on PyPI brings cuda along; " +
 	"for other needs set a base_image that has it"
 
+// Check refuses a spec that cannot be planned, whatever its base and packages are.
+func Check(spec imagespec.Spec) error {
+	if err := checkFields(spec); err != nil {
+		return err
+	}
+	return checkRequirements(spec)
+}
+
 // check refuses what cannot be planned.
 func check(in Input) error {
-	for _, step := range []func(Input) error{checkFields, checkRequirements, checkBase, checkLayers, checkArtifacts} {
+	if err := Check(in.Spec); err != nil {
+		return err
+	}
+	for _, step := range []func(Input) error{checkBase, checkLayers, checkArtifacts} {
 		if err := step(in); err != nil {
 			return err
 		}
@@ -32,19 +43,19 @@ func check(in Input) error {
 	return nil
 }
 
-func checkFields(in Input) error {
-	noCopy := in.Spec.Get("source_copy_mode") == imagespec.Value(imagespec.NoCopy)
-	for _, field := range in.Spec.Set() {
+func checkFields(spec imagespec.Spec) error {
+	noCopy := spec.Get("source_copy_mode") == imagespec.Value(imagespec.NoCopy)
+	for _, field := range spec.Set() {
 		switch {
 		case field == "cuda", field == "cudnn":
 			return &Invalid{Field: field, Reason: cudaText}
-		case slices.Contains(harmless, field), empty(in.Spec.Get(field)):
+		case slices.Contains(harmless, field), empty(spec.Get(field)):
 		case noCopy && strings.HasPrefix(field, "source_"):
 		default:
 			return &Unsupported{Field: field}
 		}
 	}
-	if _, ok := in.Spec.BaseSpec(); ok {
+	if _, ok := spec.BaseSpec(); ok {
 		return &Unsupported{Field: "base_image", Reason: "an ImageSpec as base", Hint: "give the base image's name"}
 	}
 	return nil
@@ -61,20 +72,21 @@ func empty(v imagespec.Value) bool {
 	return false
 }
 
-func checkRequirements(in Input) error {
-	file := path.Base(in.Spec.Requirements())
-	switch {
-	case in.Spec.Requirements() == "":
-		return &Unsupported{Field: "requirements", Reason: "a spec without a lock file", Hint: `run uv lock and set requirements="uv.lock"`}
-	case file != "uv.lock":
-		return &Unsupported{Field: "requirements", Reason: file + " is no uv.lock", Hint: `run uv lock and set requirements="uv.lock"`}
-	case isSet(in, "packages"):
-		return &Invalid{Field: "packages", Reason: "Support for uv.lock files and packages is mutually exclusive", Hint: "add the packages to the lock: uv add PACKAGE"}
+func checkRequirements(spec imagespec.Spec) error {
+	const hint = `run uv lock and set requirements="uv.lock"`
+	switch file := spec.Requirements(); {
+	case file == "":
+		return &Unsupported{Field: "requirements", Reason: "a spec without a lock file", Hint: hint}
+	case path.Base(file) != "uv.lock":
+		return &Unsupported{Field: "requirements", Reason: path.Base(file) + " is no uv.lock", Hint: hint}
+	case isSet(spec, "packages"):
+		return &Invalid{Field: "packages", Reason: "Support for uv.lock files and packages is mutually exclusive", // flytekit's own text
+			Hint: "add the packages to the lock: uv add PACKAGE"}
 	}
 	return nil
 }
 
-func isSet(in Input, field string) bool { return slices.Contains(in.Spec.Set(), field) }
+func isSet(spec imagespec.Spec, field string) bool { return slices.Contains(spec.Set(), field) }
 
 func checkBase(in Input) error {
 	b := in.Base
@@ -115,13 +127,15 @@ func checkLayers(in Input) error {
 }
 
 func checkArtifacts(in Input) error {
-	var sdists, loose []string
+	var sdists, loose, elsewhere []string
 	for _, a := range in.Artifacts {
 		switch {
 		case a.Sdist:
 			sdists = append(sdists, describe(a))
 		case !strings.HasPrefix(a.Hash, "sha256:"):
 			loose = append(loose, a.Name+" "+a.Version)
+		case a.Path != "" && !path.IsAbs(a.Path):
+			elsewhere = append(elsewhere, fmt.Sprintf("%s %s (%s)", a.Name, a.Version, a.Path))
 		}
 	}
 	if len(sdists) > 0 {
@@ -130,6 +144,10 @@ func checkArtifacts(in Input) error {
 	}
 	if len(loose) > 0 {
 		return &Unsupported{Field: "requirements", Reason: "the lock has no sha256 for " + strings.Join(loose, ", "), Hint: "run uv lock again"}
+	}
+	if len(elsewhere) > 0 {
+		return &Unsupported{Field: "requirements", Reason: "files beside the lock, which flytekit's builder does not see either: " + strings.Join(elsewhere, ", "),
+			Hint: "lock them from an index or a URL"}
 	}
 	return nil
 }
@@ -146,7 +164,7 @@ func describe(a lockfile.Artifact) string {
 func notes(in Input) []string {
 	var out []string
 	for _, field := range []string{"pip_index", "pip_extra_index_url"} {
-		if isSet(in, field) {
+		if isSet(in.Spec, field) {
 			out = append(out, field+" is not used: the lock says where each package comes from")
 		}
 	}

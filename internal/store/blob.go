@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/imgspecd/imgspecd/internal/blob"
 )
 
 // BlobPath is where the blob of a digest ("sha256:<hex>") lies or would lie.
@@ -46,53 +48,56 @@ func (s *Store) OpenBlob(digest string) (*os.File, error) {
 	return f, nil
 }
 
-// BlobWriter is a blob in the making: it lies in tmp/ until Commit. Not for concurrent use.
-type BlobWriter struct {
+// blobWriter is a blob in the making: it lies in tmp/ until Commit. Not for concurrent use.
+type blobWriter struct {
 	s    *Store
 	f    *os.File
 	hash hash.Hash
-	size int64
 	err  error // the first that happened; Commit repeats it
 }
 
 // NewBlob begins a blob. Exactly one of Commit and Abort must follow; Abort after Commit does nothing.
-func (s *Store) NewBlob() (*BlobWriter, error) {
+func (s *Store) NewBlob() (blob.Writer, error) {
+	w, err := s.newBlob()
+	if err != nil { // not w, err: a nil *blobWriter in an interface is not nil
+		return nil, err
+	}
+	return w, nil
+}
+
+func (s *Store) newBlob() (*blobWriter, error) {
 	f, err := os.CreateTemp(s.Tmp(), "blob-*")
 	if err != nil {
 		return nil, fmt.Errorf("begin blob: %w", err)
 	}
-	return &BlobWriter{s: s, f: f, hash: sha256.New()}, nil
+	return &blobWriter{s: s, f: f, hash: sha256.New()}, nil
 }
 
 // Write appends to the blob.
-func (w *BlobWriter) Write(p []byte) (int, error) {
+func (w *blobWriter) Write(p []byte) (int, error) {
 	if w.err != nil {
 		return 0, w.err
 	}
 	n, err := w.f.Write(p)
 	w.hash.Write(p[:n])
-	w.size += int64(n)
 	if err != nil {
 		w.err = fmt.Errorf("write blob: %w", err)
 	}
 	return n, w.err
 }
 
-// Size is how many bytes have been written.
-func (w *BlobWriter) Size() int64 { return w.size }
-
-// Digest is that of the bytes written so far.
-func (w *BlobWriter) Digest() string { return "sha256:" + hex.EncodeToString(w.hash.Sum(nil)) }
+// digest is that of the bytes written so far.
+func (w *blobWriter) digest() string { return "sha256:" + hex.EncodeToString(w.hash.Sum(nil)) }
 
 // Commit makes the blob durable under its digest. Where digest is not empty, the
 // bytes must have it. After an error nothing is left of the blob. A blob that was
 // there already is replaced by its equal, which heals one that was damaged.
-func (w *BlobWriter) Commit(digest string) error {
+func (w *blobWriter) Commit(digest string) error {
 	defer w.Abort()
 	if w.err != nil {
 		return w.err
 	}
-	got := w.Digest()
+	got := w.digest()
 	if digest != "" && digest != got {
 		return fmt.Errorf("commit blob: digest is %s, expected %s", got, digest)
 	}
@@ -117,7 +122,7 @@ func (w *BlobWriter) Commit(digest string) error {
 }
 
 // Abort drops the blob.
-func (w *BlobWriter) Abort() {
+func (w *blobWriter) Abort() {
 	if w.f == nil {
 		return
 	}
@@ -131,7 +136,7 @@ func (w *BlobWriter) Abort() {
 
 // PutBlob writes a small blob in one go and returns its digest.
 func (s *Store) PutBlob(data []byte) (string, error) {
-	w, err := s.NewBlob()
+	w, err := s.newBlob()
 	if err != nil {
 		return "", err
 	}
@@ -139,6 +144,6 @@ func (s *Store) PutBlob(data []byte) (string, error) {
 	if _, err := w.Write(data); err != nil {
 		return "", err
 	}
-	digest := w.Digest()
+	digest := w.digest()
 	return digest, w.Commit(digest)
 }
