@@ -104,6 +104,8 @@ the image that your next run looks for is built and put where flytekit looks.`,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		SilenceErrors: true,
 		SilenceUsage:  true,
+
+		SuggestionsMinimumDistance: 2,
 	}
 	f := root.PersistentFlags()
 	f.BoolVar(&a.json, "json", false, "print the API's JSON instead of text")

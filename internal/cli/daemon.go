@@ -12,6 +12,7 @@ import (
 
 	"github.com/imgspecd/imgspecd/api"
 	"github.com/imgspecd/imgspecd/client"
+	"github.com/imgspecd/imgspecd/config"
 )
 
 // Daemon is what the commands ask: client.Client over the socket, or an engine
@@ -41,8 +42,10 @@ func (a *app) daemon() (Daemon, error) {
 	if a.Connect != nil {
 		return a.Connect(cfg), nil
 	}
-	return client.New(cfg.Socket), nil
+	return connect(cfg), nil
 }
+
+func connect(cfg *config.Config) Daemon { return client.New(cfg.Socket) }
 
 // absolute resolves a directory of the command line as the daemon knows it.
 func absolute(dir string) (string, error) {

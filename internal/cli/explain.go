@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -14,8 +13,8 @@ import (
 	"github.com/imgspecd/imgspecd/api"
 )
 
-// specLimit bounds a spec given as JSON.
-const specLimit = 4 << 20
+// specLimit bounds a spec given as JSON, below what the daemon takes in one request.
+const specLimit = 1000 << 10
 
 func (a *app) explainCmd() *cobra.Command {
 	var spec, dir, flytekit string
@@ -78,7 +77,7 @@ func (a *app) explainSpec(ctx context.Context, file, dir, flytekit string) (api.
 	if dir, err = absolute(dir); err != nil {
 		return api.Explanation{}, err
 	}
-	req := api.Explain{Spec: raw, Dir: dir, Flytekit: cmp.Or(flytekit, spokenFor(raw))}
+	req := api.Explain{Spec: raw, Dir: dir, Flytekit: flytekit}
 	d, err := a.daemon()
 	if err != nil {
 		return api.Explanation{}, err
@@ -93,18 +92,6 @@ func (a *app) explainSpec(ctx context.Context, file, dir, flytekit string) (api.
 		return api.Explanation{}, err
 	}
 	return a.Explain(ctx, cfg, req)
-}
-
-// spokenFor is the flytekit version that a spec with a "kwargs" member says it is for.
-func spokenFor(raw json.RawMessage) string {
-	var s struct {
-		Kwargs   json.RawMessage `json:"kwargs"`
-		Flytekit string          `json:"flytekit"`
-	}
-	if json.Unmarshal(raw, &s) != nil || s.Kwargs == nil {
-		return ""
-	}
-	return s.Flytekit
 }
 
 // readSpec reads a spec from a file or stdin, as it is.

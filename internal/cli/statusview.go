@@ -146,8 +146,11 @@ func (v statusView) below(im api.Image) string {
 	switch {
 	case im.State == api.Ready:
 	case im.Error != nil:
-		b.WriteString(v.para(lead, normal, clean(im.Error.Message)))
-		b.WriteString(v.hint(lead, im.Error.Hint))
+		text := im.Error.Message
+		if strings.HasPrefix(im.Detail, text) {
+			text = im.Detail // which says too when it is tried again
+		}
+		b.WriteString(v.para(lead, normal, clean(text)) + v.hint(lead, im.Error.Hint))
 		if im.State == api.Failed && im.Build != "" {
 			b.WriteString(v.hint(lead, "imgspecd logs "+clean(im.Label)))
 		}
@@ -158,7 +161,7 @@ func (v statusView) below(im api.Image) string {
 	}
 	for _, t := range im.Targets {
 		switch {
-		case t.State == api.Failed && t.Error != nil && t.Error != im.Error:
+		case t.State == api.Failed && t.Error != nil && (im.Error == nil || *t.Error != *im.Error):
 			b.WriteString(v.para(lead+v.paint(bad, v.bad)+" ", normal, clean(t.Name+": "+t.Error.Message)))
 			b.WriteString(v.hint(lead, t.Error.Hint))
 		case t.State == api.Waiting && im.State == api.Ready:
