@@ -179,8 +179,16 @@ func (e *toy) run(build, image int) {
 		steps = []api.State{api.Building, api.Failed}
 	}
 	for _, s := range steps {
-		if name == "slow" {
-			time.Sleep(300 * time.Millisecond)
+		for n := 0; name == "slow" && n < 10; n++ {
+			time.Sleep(30 * time.Millisecond)
+			e.mu.Lock()
+			im := e.images[image]
+			im.Progress = []api.Progress{
+				{Step: "fetch", Bytes: int64(n) * 3_100_000, BytesTotal: 31_000_000, Items: n, ItemsTotal: 10},
+				{Step: "layers", Bytes: int64(n) * 1_500_000, BytesTotal: 120_000_000, Items: n / 2, ItemsTotal: 38},
+			}
+			e.publish(api.Event{Kind: "image", Image: &im})
+			e.mu.Unlock()
 		}
 		e.mu.Lock()
 		b, im := &e.builds[build], &e.images[image]
