@@ -257,11 +257,14 @@ func launcherOf(name string) string {
 	return name
 }
 
-// rewrite puts the interpreter in the place of the first line. Of "\r\n" the "\n" stays, as with uv.
+// rewrite puts the interpreter in the place of the first line. (Of "\r\n" uv 0.5 left the "\n".)
 func (p *plan) rewrite(data []byte) []byte {
 	rest := []byte(nil)
 	if i := bytes.IndexAny(data, "\r\n"); i >= 0 {
 		rest = data[i+1:]
+		if data[i] == '\r' {
+			rest = bytes.TrimPrefix(rest, []byte("\n"))
+		}
 	}
 	return append([]byte(shebang(p.s.Interpreter)+"\n"), rest...)
 }

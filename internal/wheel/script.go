@@ -16,57 +16,27 @@ type script struct{ name, module, function string }
 // A reference to an object, with extras, which installers ignore.
 var reference = regexp.MustCompile(`^([\pL\pM\p{Nd}\p{Pc}\-.]+)\s*:\s*([\pL\pM\p{Nd}\p{Pc}\-.]+)(?:\s*\[\s*(?:[^,]+,?\s*)+\])?\s*$`)
 
-// parseScripts reads the launchers out of entry_points.txt. It reads as uv does:
-// "=" alone separates, ";" and "#" begin a comment anywhere, a name that comes
-// twice in a section counts as it comes last.
+// parseScripts reads the launchers out of entry_points.txt: those of the console,
+// then those of a window system, which on Linux are the same.
 func parseScripts(text []byte, minor string) ([]script, error) {
 	if !utf8.Valid(text) {
 		return nil, refuse("it is not UTF-8")
 	}
-	section := ""
-	sections := map[string][]script{}
-	number := 0
-	for line := range strings.Lines(string(text)) {
-		number++
-		if i := strings.IndexAny(line, ";#"); i >= 0 {
-			line = line[:i]
-		}
-		if line = strings.TrimSpace(line); line == "" {
-			continue
-		}
-		if line[0] == '[' {
-			end := strings.LastIndexByte(line, ']')
-			if end < 0 {
-				return nil, refuse("line %d: a section without a closing bracket", number)
+	sections, err := parseINI(string(text))
+	if err != nil {
+		return nil, err
+	}
+	var lists [2][]script
+	for i, section := range []string{"console_scripts", "gui_scripts"} {
+		for _, o := range sections[section] {
+			s, err := parseReference(o.name, o.value)
+			if err != nil {
+				return nil, refuse("[%s] %s: %v", section, o.name, err)
 			}
-			section = strings.TrimSpace(line[1:end])
-			continue
-		}
-		if section != "console_scripts" && section != "gui_scripts" {
-			continue
-		}
-		name, value, ok := strings.Cut(line, "=")
-		name = strings.TrimSpace(name)
-		if !ok || name == "" {
-			return nil, refuse("line %d: it is not of the form name = module:function", number)
-		}
-		s, err := parseReference(name, strings.TrimSpace(value))
-		if err != nil {
-			return nil, refuse("line %d: %v", number, err)
-		}
-		sections[section] = put(sections[section], s)
-	}
-	return append(versionedPip(sections["console_scripts"], minor), sections["gui_scripts"]...), nil
-}
-
-func put(list []script, s script) []script {
-	for i := range list {
-		if list[i].name == s.name {
-			list[i] = s
-			return list
+			lists[i] = append(lists[i], s)
 		}
 	}
-	return append(list, s)
+	return append(versionedPip(lists[0], minor), lists[1]...), nil
 }
 
 func parseReference(name, value string) (script, error) {
