@@ -52,18 +52,18 @@ func (l *layout) Name() string { return "layout" }
 
 // Publish writes blobs first, then the name: whoever reads the index finds all it leads to.
 func (l *layout) Publish(ctx context.Context, name string, img v1.Image, report progress.Func) (Receipt, error) {
-	parts, err := partsOf(img)
+	parts, err := PartsOf(img)
 	if err != nil {
 		return Receipt{}, fmt.Errorf("write %s: %w", name, err)
 	}
-	sent := newTally(l.Name(), report)
+	sent := NewTally(l.Name(), report)
 	if err := l.writeBlobs(ctx, parts, sent); err != nil {
 		return Receipt{}, fmt.Errorf("write %s: %w", name, err)
 	}
-	if err := blob.Put(l.blobs, parts.manifest); err != nil {
+	if err := blob.Put(l.blobs, parts.Manifest); err != nil {
 		return Receipt{}, fmt.Errorf("write %s: manifest: %w", name, err)
 	}
-	d := parts.descriptor()
+	d := parts.Descriptor()
 	d.Annotations = map[string]string{refName: name}
 	cfg, err := img.ConfigFile()
 	if err != nil {
@@ -87,34 +87,34 @@ func (l *layout) Publish(ctx context.Context, name string, img v1.Image, report 
 	if r.Digest != d.Digest.String() {
 		return Receipt{}, fmt.Errorf("write %s: read back as %q, expected %s", name, r.Digest, d.Digest)
 	}
-	sent.done(&r)
+	sent.Done(&r)
 	return r, nil
 }
 
 // parallelCopy is low: the disk is one.
 const parallelCopy = 3
 
-func (l *layout) writeBlobs(ctx context.Context, p *parts, sent *tally) error {
+func (l *layout) writeBlobs(ctx context.Context, p *Parts, sent *Tally) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(parallelCopy)
-	for _, part := range p.blobs {
+	for _, part := range p.Blobs {
 		if size, ok := l.blobs.Has(part.Digest.String()); ok && size == part.Size {
 			continue
 		}
-		sent.expect(part)
+		sent.Expect(part)
 		g.Go(func() error {
 			if err := l.write(ctx, part, sent); err != nil {
 				return fmt.Errorf("%s: %w", part, err)
 			}
-			sent.part(part)
+			sent.Part(part)
 			return nil
 		})
 	}
 	return g.Wait()
 }
 
-func (l *layout) write(ctx context.Context, p part, sent *tally) error {
-	rc, err := blob.Open(ctx, p, sent.bytes)
+func (l *layout) write(ctx context.Context, p Part, sent *Tally) error {
+	rc, err := blob.Open(ctx, p, sent.Bytes)
 	if err != nil {
 		return err
 	}

@@ -10,37 +10,38 @@ import (
 	"github.com/imgspecd/imgspecd/internal/blob"
 )
 
-// parts are an image as places take it.
-type parts struct {
-	manifest []byte
-	digest   v1.Hash
-	parsed   *v1.Manifest
-	blobs    []part // layers, lowest first, each once; then the config
+// Parts are an image as places take it.
+type Parts struct {
+	Manifest []byte
+	Digest   v1.Hash // of Manifest
+	Parsed   *v1.Manifest
+	Blobs    []Part // layers, lowest first, each once; then the config
 }
 
-// part is one blob to be sent.
-type part struct {
+// Part is one blob to be sent.
+type Part struct {
 	v1.Descriptor
-	layer v1.Layer // nil: the config
-	bytes []byte   // of the config
+	Layer v1.Layer // nil: the config
+	Bytes []byte   // of the config
 }
 
-func (p part) String() string {
-	if p.layer == nil {
+func (p Part) String() string {
+	if p.Layer == nil {
 		return "config"
 	}
 	return "layer " + p.Digest.String()
 }
 
 // Compressed opens the blob; it can be called again.
-func (p part) Compressed() (io.ReadCloser, error) {
-	if p.layer == nil {
-		return io.NopCloser(bytes.NewReader(p.bytes)), nil
+func (p Part) Compressed() (io.ReadCloser, error) {
+	if p.Layer == nil {
+		return io.NopCloser(bytes.NewReader(p.Bytes)), nil
 	}
-	return p.layer.Compressed()
+	return p.Layer.Compressed()
 }
 
-func partsOf(img v1.Image) (*parts, error) {
+// PartsOf reads what an image consists of, without opening its layers.
+func PartsOf(img v1.Image) (*Parts, error) {
 	raw, err := img.RawManifest()
 	if err != nil {
 		return nil, err
@@ -60,22 +61,22 @@ func partsOf(img v1.Image) (*parts, error) {
 	if len(layers) != len(m.Layers) {
 		return nil, fmt.Errorf("image has %d layers, its manifest %d", len(layers), len(m.Layers))
 	}
-	p := &parts{manifest: raw, parsed: m}
-	if p.digest, err = v1.NewHash(blob.Digest(raw)); err != nil {
+	p := &Parts{Manifest: raw, Parsed: m}
+	if p.Digest, err = v1.NewHash(blob.Digest(raw)); err != nil {
 		return nil, err
 	}
 	seen := map[v1.Hash]bool{}
 	for i, d := range m.Layers {
 		if !seen[d.Digest] {
 			seen[d.Digest] = true
-			p.blobs = append(p.blobs, part{Descriptor: d, layer: layers[i]})
+			p.Blobs = append(p.Blobs, Part{Descriptor: d, Layer: layers[i]})
 		}
 	}
-	p.blobs = append(p.blobs, part{Descriptor: m.Config, bytes: config})
+	p.Blobs = append(p.Blobs, Part{Descriptor: m.Config, Bytes: config})
 	return p, nil
 }
 
-// descriptor names the manifest.
-func (p *parts) descriptor() v1.Descriptor {
-	return v1.Descriptor{MediaType: p.parsed.MediaType, Digest: p.digest, Size: int64(len(p.manifest))}
+// Descriptor names the manifest.
+func (p *Parts) Descriptor() v1.Descriptor {
+	return v1.Descriptor{MediaType: p.Parsed.MediaType, Digest: p.Digest, Size: int64(len(p.Manifest))}
 }

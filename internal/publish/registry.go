@@ -67,12 +67,12 @@ func (r *registry) publish(ctx context.Context, image string, img v1.Image, repo
 	if err != nil {
 		return Receipt{}, err
 	}
-	p, err := partsOf(img)
+	p, err := PartsOf(img)
 	if err != nil {
 		return Receipt{}, err
 	}
 	to := r.repo(tag.Context())
-	sent := newTally(r.Name(), report)
+	sent := NewTally(r.Name(), report)
 	push := &push{repo: to, parts: p, tag: tag.Identifier(), sent: sent, parallel: r.deps.Parallel}
 	if err := push.run(ctx); err != nil {
 		return Receipt{}, err
@@ -80,8 +80,8 @@ func (r *registry) publish(ctx context.Context, image string, img v1.Image, repo
 	if err := push.verify(ctx); err != nil {
 		return Receipt{}, err
 	}
-	receipt := Receipt{Digest: p.digest.String()}
-	sent.done(&receipt)
+	receipt := Receipt{Digest: p.Digest.String()}
+	sent.Done(&receipt)
 	return receipt, nil
 }
 
@@ -123,9 +123,9 @@ func (r *registry) repo(n name.Repository) *repo {
 // push is one image on its way into a repository.
 type push struct {
 	repo     *repo
-	parts    *parts
+	parts    *Parts
 	tag      string
-	sent     *tally
+	sent     *Tally
 	parallel int
 }
 
@@ -142,7 +142,7 @@ func (p *push) run(ctx context.Context) error {
 		if err == nil || !errors.As(err, &unknown) || trust == nothing {
 			return err
 		}
-		p.sent.note(fmt.Sprintf("the registry lacks blobs that were there before; they are sent again (%v)", unknown.err))
+		p.sent.Note(fmt.Sprintf("the registry lacks blobs that were there before; they are sent again (%v)", unknown.err))
 		p.repo.forget(p.parts)
 	}
 	return nil
@@ -160,7 +160,7 @@ const (
 func (p *push) blobs(ctx context.Context, t trust) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(p.parallel)
-	for _, b := range p.parts.blobs {
+	for _, b := range p.parts.Blobs {
 		if t == memory && p.repo.seen(b.Digest) {
 			continue
 		}
@@ -177,10 +177,10 @@ func (p *push) blobs(ctx context.Context, t trust) error {
 
 // blob makes one blob be in the repository. A config is new with every image, and
 // small: to ask for it first only costs a round trip.
-func (p *push) blob(ctx context.Context, b part, t trust) error {
+func (p *push) blob(ctx context.Context, b Part, t trust) error {
 	from := ""
-	if t != nothing && b.layer != nil {
-		from = p.mountFrom(b.layer)
+	if t != nothing && b.Layer != nil {
+		from = p.mountFrom(b.Layer)
 		if from == "" {
 			there, err := p.repo.has(ctx, b.Digest)
 			if there || err != nil {
@@ -206,7 +206,7 @@ func (p *push) mountFrom(l v1.Layer) string {
 
 // verify waits until the tag means the image.
 func (p *push) verify(ctx context.Context) error {
-	want := p.parts.digest.String()
+	want := p.parts.Digest.String()
 	for pause, waited := 50*time.Millisecond, time.Duration(0); ; waited, pause = waited+pause, 2*pause {
 		got, err := p.repo.digest(ctx, p.tag)
 		if err != nil {

@@ -60,10 +60,10 @@ func (r *repo) saw(h v1.Hash) {
 	r.blobs[h] = struct{}{}
 }
 
-func (r *repo) forget(p *parts) {
+func (r *repo) forget(p *Parts) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, b := range p.blobs {
+	for _, b := range p.Blobs {
 		delete(r.blobs, b.Digest)
 	}
 }
@@ -173,7 +173,7 @@ func (r *repo) has(ctx context.Context, h v1.Hash) (bool, error) {
 
 // upload sends a blob: POST opens an upload, or mounts the blob from another
 // repository; PUT sends all of it. A PUT that fails begins anew with a POST.
-func (r *repo) upload(ctx context.Context, b part, from string, sent *tally) error {
+func (r *repo) upload(ctx context.Context, b Part, from string, sent *Tally) error {
 	expected := false
 	return retry(ctx, func() error {
 		to, err := r.start(ctx, b.Digest, from)
@@ -188,13 +188,13 @@ func (r *repo) upload(ctx context.Context, b part, from string, sent *tally) err
 		}
 		if !expected {
 			expected = true
-			sent.expect(b)
+			sent.Expect(b)
 		}
 		var source readError
 		resp, err := r.do(ctx, request{
 			method: http.MethodPut, url: to, size: b.Size,
 			header: http.Header{"Content-Type": {"application/octet-stream"}},
-			body:   func() (io.ReadCloser, error) { return source.watch(blob.Open(ctx, b, sent.bytes)) },
+			body:   func() (io.ReadCloser, error) { return source.watch(blob.Open(ctx, b, sent.Bytes)) },
 			accept: []int{http.StatusCreated, http.StatusNoContent, http.StatusOK},
 		})
 		if failed := source.get(); failed != nil {
@@ -204,7 +204,7 @@ func (r *repo) upload(ctx context.Context, b part, from string, sent *tally) err
 			return err
 		}
 		drain(resp)
-		sent.part(b)
+		sent.Part(b)
 		return nil
 	})
 }
@@ -237,11 +237,11 @@ func (r *repo) start(ctx context.Context, h v1.Hash, from string) (string, error
 	return loc.String(), nil
 }
 
-func (r *repo) putManifest(ctx context.Context, tag string, p *parts) error {
+func (r *repo) putManifest(ctx context.Context, tag string, p *Parts) error {
 	_, err := r.send(ctx, request{
-		method: http.MethodPut, url: r.url("manifests/" + tag), size: int64(len(p.manifest)),
-		header: http.Header{"Content-Type": {string(p.parsed.MediaType)}},
-		body:   func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(p.manifest)), nil },
+		method: http.MethodPut, url: r.url("manifests/" + tag), size: int64(len(p.Manifest)),
+		header: http.Header{"Content-Type": {string(p.Parsed.MediaType)}},
+		body:   func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(p.Manifest)), nil },
 		accept: []int{http.StatusCreated, http.StatusOK, http.StatusAccepted},
 	})
 	if err == nil || isUnknownBlob(err) {
@@ -250,7 +250,7 @@ func (r *repo) putManifest(ctx context.Context, tag string, p *parts) error {
 	var refused *transport.Error
 	if errors.As(err, &refused) && refused.StatusCode < 500 {
 		// A registry whose tags cannot be moved refuses even what changes nothing.
-		if got, herr := r.digest(ctx, tag); herr == nil && got == p.digest.String() {
+		if got, herr := r.digest(ctx, tag); herr == nil && got == p.Digest.String() {
 			return nil
 		}
 	}

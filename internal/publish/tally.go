@@ -7,11 +7,11 @@ import (
 	"github.com/imgspecd/imgspecd/internal/progress"
 )
 
-// tellEvery bounds how often a tally tells of bytes.
+// tellEvery bounds how often a Tally tells of bytes.
 const tellEvery = 100 * time.Millisecond
 
-// tally counts what is sent to one target in one Publish.
-type tally struct {
+// Tally counts what is sent to one target in one Publish.
+type Tally struct {
 	target                string
 	report                progress.Func
 	sent, layers          atomic.Int64
@@ -19,20 +19,22 @@ type tally struct {
 	last                  atomic.Int64 // unix nanoseconds
 }
 
-func newTally(target string, report progress.Func) *tally {
-	return &tally{target: target, report: report}
+// NewTally returns a Tally that tells report.
+func NewTally(target string, report progress.Func) *Tally {
+	return &Tally{target: target, report: report}
 }
 
-// expect says that p will be sent.
-func (t *tally) expect(p part) {
+// Expect says that p will be sent.
+func (t *Tally) Expect(p Part) {
 	t.expected.Add(p.Size)
-	if p.layer != nil {
+	if p.Layer != nil {
 		t.wantsLayers.Add(1)
 	}
 	t.tell()
 }
 
-func (t *tally) bytes(n int64) {
+// Bytes says that n bytes have been sent; n is negative when they were in vain.
+func (t *Tally) Bytes(n int64) {
 	t.sent.Add(n)
 	now, last := time.Now().UnixNano(), t.last.Load()
 	if now-last >= int64(tellEvery) && t.last.CompareAndSwap(last, now) {
@@ -40,25 +42,27 @@ func (t *tally) bytes(n int64) {
 	}
 }
 
-// part says that p has been sent.
-func (t *tally) part(p part) {
-	if p.layer != nil {
+// Part says that p has been sent.
+func (t *Tally) Part(p Part) {
+	if p.Layer != nil {
 		t.layers.Add(1)
 	}
 	t.tell()
 }
 
-func (t *tally) tell() {
+func (t *Tally) tell() {
 	t.report(progress.Event{
 		Step: progress.Publish, Target: t.target, Bytes: t.sent.Load(), BytesTotal: t.expected.Load(),
 		Items: int(t.layers.Load()), ItemsTotal: int(t.wantsLayers.Load()),
 	})
 }
 
-func (t *tally) note(line string) {
+// Note adds a line to the build's log.
+func (t *Tally) Note(line string) {
 	t.report(progress.Event{Step: progress.Publish, Target: t.target, Note: line})
 }
 
-func (t *tally) done(r *Receipt) {
+// Done writes what was counted into the receipt.
+func (t *Tally) Done(r *Receipt) {
 	r.SentBytes, r.SentLayers = t.sent.Load(), int(t.layers.Load())
 }
