@@ -105,7 +105,7 @@ func (a *app) buildHere(cmd *cobra.Command, j *job, arg string, limit time.Durat
 		return err
 	}
 	defer func() { err = errors.Join(err, end()) }()
-	j.d, j.req.Dir = d, dir
+	j.d, j.here, j.req.Dir = d, true, dir
 	p, err := d.AddProject(cmd.Context(), api.AddProject{Dir: dir})
 	if err != nil {
 		return err
@@ -131,7 +131,12 @@ func (a *app) build(ctx context.Context, j *job, limit time.Duration) error {
 	}
 	err := a.watchJob(wait, j)
 	if ctx.Err() == nil && wait.Err() != nil {
-		return errTimeout("not ready after %s; the daemon goes on building", span(limit))
+		return errTimeout(j.goesOn(), "not ready after %s", span(limit))
+	}
+	if ctx.Err() != nil && len(j.parts) > 0 {
+		return &exitError{exitInterrupted, &api.Error{
+			Code: api.CodeCanceled, Message: "interrupted", Hint: j.goesOn(),
+		}}
 	}
 	if err != nil {
 		return err

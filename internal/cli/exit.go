@@ -45,8 +45,8 @@ func (e *exitError) Error() string {
 func (e *exitError) Unwrap() error { return e.err }
 
 // errTimeout ends a wait that took longer than it was given.
-func errTimeout(format string, args ...any) error {
-	return &exitError{exitTimeout, &api.Error{Code: api.CodeUnavailable, Message: fmt.Sprintf(format, args...)}}
+func errTimeout(hint, format string, args ...any) error {
+	return &exitError{exitTimeout, &api.Error{Code: api.CodeUnavailable, Message: fmt.Sprintf(format, args...), Hint: hint}}
 }
 
 func exitCode(ctx context.Context, err error) int {

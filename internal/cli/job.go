@@ -12,8 +12,17 @@ import (
 // job is what one `imgspecd build` asked for, and how far it is.
 type job struct {
 	d     Daemon
+	here  bool // the engine is in this process, and ends with it
 	req   api.StartBuild
 	parts []part
+}
+
+// goesOn says what becomes of a job that is not waited for any longer.
+func (j *job) goesOn() string {
+	if j.here {
+		return "what was made is kept; run it again to go on from there"
+	}
+	return "the daemon goes on with it: imgspecd status -w"
 }
 
 // part is one image of a job.

@@ -37,8 +37,9 @@ type live struct {
 	full  bool // takes the whole screen, scrolls, and listens to keys
 	top   int  // first line shown
 	clock func() time.Time
-	err   error
-	quit  bool // by the user
+	over  bool  // nothing more is drawn
+	quit  bool  // by the user
+	err   error // of quit
 }
 
 func tick() tea.Cmd {
@@ -60,8 +61,7 @@ func (m *live) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 			m.view.rates.see(im, m.clock())
 		}
 	case endMsg:
-		m.err = msg.err
-		m.view.live = false
+		m.over = true
 		return m, tea.Quit
 	case tea.WindowSizeMsg:
 		m.view.width, m.view.height = msg.Width, msg.Height
@@ -75,7 +75,7 @@ func (m *live) key(msg tea.KeyPressMsg) (tea.Model, tea.Cmd) {
 	page := max(m.view.height-2, 1)
 	switch msg.String() {
 	case "q", "esc", "ctrl+c":
-		m.quit = true
+		m.quit, m.over = true, true
 		if msg.String() == "ctrl+c" {
 			m.err = context.Canceled
 		}
@@ -98,8 +98,8 @@ func (m *live) key(msg tea.KeyPressMsg) (tea.Model, tea.Cmd) {
 
 // View draws the screen, cut to the window.
 func (m *live) View() tea.View {
-	if m.scene.draw == nil {
-		return tea.NewView("")
+	if m.scene.draw == nil || m.over {
+		return tea.NewView("") // the last screen is written when the program is gone
 	}
 	m.view.now = m.clock()
 	lines := strings.Split(strings.TrimSuffix(m.scene.draw(m.view), "\n"), "\n")
@@ -124,14 +124,15 @@ func (m *live) window(lines []string) []string {
 	last, body := lines[len(lines)-1], lines[:len(lines)-1]
 	room := h - 1
 	m.top = min(max(m.top, 0), len(body)-room)
-	more := fmt.Sprintf("  %d-%d of %d lines, ↑↓", m.top+1, m.top+room, len(body))
+	more := fmt.Sprintf("  %d-%d of %d lines, %s", m.top+1, m.top+room, len(body), m.view.keys)
 	if m.view.width > 0 {
 		last = ansi.Truncate(last, max(m.view.width-ansi.StringWidth(more), 0), m.view.dots) + more
 	}
 	return append(append([]string{}, body[m.top:m.top+room]...), last)
 }
 
-// show runs a live view on s while feed feeds it. It returns feed's error, or how the user ended it.
+// show runs a live view on s while feed feeds it; the last screen stays. It returns
+// feed's error, or how the user ended it.
 func (a *app) show(ctx context.Context, s screen, m *live, input bool, feed func(context.Context, func(scene)) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -158,6 +159,12 @@ func (a *app) show(ctx context.Context, s screen, m *live, input bool, feed func
 	}
 	cancel()
 	err := <-done
+	if m.scene.draw != nil { // it stays on the terminal, whole
+		last := statusView{screen: s, now: a.Now(), wide: m.view.wide}
+		if _, werr := io.WriteString(s.w, m.scene.draw(last)); werr != nil {
+			return werr
+		}
+	}
 	if m.quit {
 		return m.err
 	}
@@ -175,7 +182,7 @@ func (a *app) teaEnv() []string {
 	return env
 }
 
-// liveStatus is `status -w` on a terminal. The last screen stays when it ends.
+// liveStatus is `status -w` on a terminal.
 func (a *app) liveStatus(ctx context.Context, s *scope, wide bool) error {
 	m := &live{full: true, view: statusView{wide: wide}}
 	err := a.show(ctx, a.out, m, true, func(ctx context.Context, send func(scene)) error {
@@ -186,9 +193,6 @@ func (a *app) liveStatus(ctx context.Context, s *scope, wide bool) error {
 			return nil
 		}, func(err error) { send(last.scene(clean(err.Error()))) })
 	})
-	if m.scene.draw != nil {
-		_, _ = io.WriteString(a.Stdout, m.scene.draw(statusView{screen: a.out, now: a.Now(), wide: wide}))
-	}
 	if m.quit && err != nil {
 		return &exitError{code: exitInterrupted}
 	}
