@@ -1,0 +1,36 @@
+package builder
+
+import (
+	"fmt"
+	"io/fs"
+
+	"github.com/imgspecd/imgspecd/internal/layer"
+	"github.com/imgspecd/imgspecd/internal/plan"
+)
+
+const dirMode = fs.ModeDir | 0o755
+
+func header(f plan.File) layer.Header {
+	return layer.Header{Path: f.Path, Mode: f.Mode, UID: f.Owner.UID, GID: f.Owner.GID}
+}
+
+// writeFiles writes what a plan holds itself.
+func writeFiles(w *layer.Writer, files []plan.File) error {
+	for _, f := range files {
+		var err error
+		switch f.Mode.Type() {
+		case fs.ModeDir:
+			err = w.Dir(header(f))
+		case fs.ModeSymlink:
+			err = w.Symlink(header(f), f.Link)
+		case 0:
+			err = w.File(header(f), f.Data)
+		default:
+			err = fmt.Errorf("write %s: it is no file, directory or symlink", f.Path)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

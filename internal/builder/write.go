@@ -1,0 +1,92 @@
+package builder
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/imgspecd/imgspecd/internal/layer"
+	"github.com/imgspecd/imgspecd/internal/plan"
+	"github.com/imgspecd/imgspecd/internal/store"
+)
+
+// write makes one layer, straight into a blob, and remembers it.
+func (r *run) write(ctx context.Context, l plan.Layer, paths map[string]string) (store.LayerRecord, error) {
+	pkgs, err := openPackages(l, paths, r.limits)
+	if err != nil {
+		return store.LayerRecord{}, err
+	}
+	defer pkgs.close() // after the writer, whose workers read from them
+	blob, err := r.deps.Store.NewBlob()
+	if err != nil {
+		return store.LayerRecord{}, err
+	}
+	defer blob.Abort()
+	w := layer.NewWriter(&through{ctx: ctx, w: blob, meter: r.meter}, layer.Options{
+		Workers: r.workers(l),
+		Parents: func(string) layer.Header { return header(plan.File{Mode: dirMode, Owner: r.plan.Owner}) },
+	})
+	err = writeFiles(w, l.Files)
+	if err == nil {
+		err = pkgs.write(w, l, r.plan)
+	}
+	res, cerr := w.Close() // in every case: it ends the writer's goroutines
+	if err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return store.LayerRecord{}, err
+	}
+	if err := blob.Commit(res.Digest); err != nil {
+		return store.LayerRecord{}, err
+	}
+	rec := store.LayerRecord{Digest: res.Digest, DiffID: res.DiffID, Size: res.Size, Installed: res.Installed, Files: res.Files}
+	if err := r.deps.Store.PutLayer(l.Key, rec); err != nil {
+		return store.LayerRecord{}, err
+	}
+	r.mismatches(l, res.Mismatched)
+	r.meter.made(res.Size, weight(l), res.Installed)
+	return rec, nil
+}
+
+// workers is a layer's share of the cores: most layers are made side by side on
+// one core each; one that weighs as much as many others gets more.
+func (r *run) workers(l plan.Layer) int {
+	const most, small = 8, 8 << 20
+	if weight(l) < small {
+		return 1
+	}
+	var total int64
+	for _, i := range r.missing {
+		total += weight(r.plan.Layers[i])
+	}
+	share := (int64(r.deps.Parallel)*weight(l) + total - 1) / total
+	return int(min(share, most))
+}
+
+// mismatches tells of files that are not what their wheel's RECORD says. Installers
+// do not look, and the wheel as a whole has the hash that the lock pins.
+func (r *run) mismatches(l plan.Layer, all []layer.Mismatch) {
+	for _, m := range all {
+		r.deps.Log.Warn("file differs from its wheel's RECORD", "layer", l.Title, "path", m.Path, "want", m.Want, "got", m.Got)
+	}
+	if len(all) > 0 {
+		r.meter.note(fmt.Sprintf("%s: %d files are not what their RECORD says, the first is %s", l.Title, len(all), all[0].Path))
+	}
+}
+
+// through passes bytes on until ctx ends, and counts them.
+type through struct {
+	ctx   context.Context
+	w     io.Writer
+	meter *meter
+}
+
+func (t *through) Write(p []byte) (int, error) {
+	if t.ctx.Err() != nil {
+		return 0, context.Cause(t.ctx)
+	}
+	n, err := t.w.Write(p)
+	t.meter.add(int64(n))
+	return n, err
+}
