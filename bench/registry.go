@@ -44,7 +44,7 @@ func newScale(ctx context.Context, registry string) (*scale, error) {
 		proxy.ServeHTTP(w, r)
 	})}
 	go func() { _ = srv.Serve(l) }()
-	context.AfterFunc(ctx, func() { srv.Close() })
+	context.AfterFunc(ctx, func() { _ = srv.Close() })
 	return s, nil
 }
 
