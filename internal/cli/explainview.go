@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/charmbracelet/x/ansi"
-
 	"github.com/imgspecd/imgspecd/api"
 )
 
@@ -154,27 +152,12 @@ func (s screen) layers(e api.Explanation) string {
 		case len(in) == 1:
 			title = clean(in[0])
 		case len(in) > 1:
-			title = s.listWithin(fmt.Sprintf("%d packages: ", len(in)), in, s.width-15-wide)
+			title = clean(fmt.Sprintf("%d packages: %s", len(in), strings.Join(in, ", ")))
 		}
 		n := size(l.Size)
-		fmt.Fprintf(&b, "  %s  %s%s  %s\n", sign, strings.Repeat(" ", wide-len(n)), n, title)
+		b.WriteString(s.para("  "+sign+"  "+strings.Repeat(" ", wide-len(n))+n+"  ", normal, title))
 	}
 	return b.String()
-}
-
-// listWithin writes as many of the items as fit in width cells, and how many more there are.
-func (s screen) listWithin(lead string, items []string, width int) string {
-	text := lead + clean(strings.Join(items, ", "))
-	if s.width == 0 || ansi.StringWidth(text) <= width {
-		return text
-	}
-	for n := len(items) - 1; n > 0; n-- {
-		text = lead + clean(strings.Join(items[:n], ", ")) + ", " + s.dots
-		if ansi.StringWidth(text) <= width {
-			return text
-		}
-	}
-	return ansi.Truncate(text, max(width, 0), s.dots)
 }
 
 // shortDigest shows enough of a digest to compare it by eye.
