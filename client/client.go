@@ -24,6 +24,7 @@ import (
 	"net/url"
 	"os"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -52,13 +53,16 @@ func (c *Client) init() {
 			c.Socket = api.SocketPath(os.Getenv)
 		}
 		dialer := net.Dialer{Timeout: dialTimeout}
-		c.http = &http.Client{Transport: &http.Transport{
-			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-				return dialer.DialContext(ctx, "unix", c.Socket)
+		c.http = &http.Client{
+			Transport: &http.Transport{
+				DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+					return dialer.DialContext(ctx, "unix", c.Socket)
+				},
+				MaxIdleConns:    4,
+				IdleConnTimeout: 30 * time.Second,
 			},
-			MaxIdleConns:    4,
-			IdleConnTimeout: 30 * time.Second,
-		}}
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		}
 	})
 }
 
@@ -86,7 +90,7 @@ func (c *Client) AddProject(ctx context.Context, req api.AddProject) (api.Projec
 
 // RemoveProject ends the watch of a project, given by ID, name or directory.
 func (c *Client) RemoveProject(ctx context.Context, idOrDir string) error {
-	_, err := call[struct{}](ctx, c, http.MethodDelete, "/v1/projects/"+url.PathEscape(idOrDir), nil, nil)
+	_, err := call[struct{}](ctx, c, http.MethodDelete, "/v1/projects/"+escape(idOrDir), nil, nil)
 	return err
 }
 
@@ -100,7 +104,7 @@ func (c *Client) Images(ctx context.Context) ([]api.Image, error) {
 // is not final it waits for that, as long as wait says; negative: until ctx ends.
 // That the wait is over is no error: look at the image's state.
 func (c *Client) Image(ctx context.Context, ref string, wait time.Duration) (api.Image, error) {
-	path := "/v1/images/" + url.PathEscape(ref)
+	path := "/v1/images/" + escape(ref)
 	return await(ctx, wait, func(q url.Values) (api.Image, bool, error) {
 		img, err := call[api.Image](ctx, c, http.MethodGet, path, q, nil)
 		return img, img.State.Final(), err
@@ -137,7 +141,7 @@ func (c *Client) WaitBuild(ctx context.Context, id string) (api.Build, error) {
 }
 
 func (c *Client) build(ctx context.Context, id string, wait time.Duration) (api.Build, error) {
-	path := "/v1/builds/" + url.PathEscape(id)
+	path := "/v1/builds/" + escape(id)
 	return await(ctx, wait, func(q url.Values) (api.Build, bool, error) {
 		b, err := call[api.Build](ctx, c, http.MethodGet, path, q, nil)
 		return b, b.State.Final(), err
@@ -146,7 +150,7 @@ func (c *Client) build(ctx context.Context, id string, wait time.Duration) (api.
 
 // CancelBuild ends a build; one that has ended already is returned as it is.
 func (c *Client) CancelBuild(ctx context.Context, id string) (api.Build, error) {
-	return call[api.Build](ctx, c, http.MethodDelete, "/v1/builds/"+url.PathEscape(id), nil, nil)
+	return call[api.Build](ctx, c, http.MethodDelete, "/v1/builds/"+escape(id), nil, nil)
 }
 
 // Log opens a build's log; with follow it ends when the build does. Close it.
@@ -155,7 +159,7 @@ func (c *Client) Log(ctx context.Context, id string, follow bool) (io.ReadCloser
 	if follow {
 		q.Set("follow", "1")
 	}
-	resp, err := c.do(ctx, http.MethodGet, "/v1/builds/"+url.PathEscape(id)+"/log", q, nil)
+	resp, err := c.do(ctx, http.MethodGet, "/v1/builds/"+escape(id)+"/log", q, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -165,6 +169,15 @@ func (c *Client) Log(ctx context.Context, id string, follow bool) (io.ReadCloser
 // Explain asks what an image is made of.
 func (c *Client) Explain(ctx context.Context, req api.Explain) (api.Explanation, error) {
 	return call[api.Explanation](ctx, c, http.MethodPost, "/v1/explain", nil, req)
+}
+
+// escape makes s one segment of a path, whatever it holds. Dots alone mean a
+// directory to whoever cleans paths, so they are escaped too.
+func escape(s string) string {
+	if s == "." || s == ".." {
+		return strings.Repeat("%2E", len(s))
+	}
+	return url.PathEscape(s)
 }
 
 // longPoll is how long one request waits at most: well under what the server

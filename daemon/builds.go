@@ -88,7 +88,7 @@ func (s *server) buildLog(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer log.Close()
-	out := startStream(w, "text/plain; charset=utf-8")
+	out := s.startStream(w, "text/plain; charset=utf-8")
 	if _, err := io.CopyBuffer(struct{ io.Writer }{out}, struct{ io.Reader }{log}, make([]byte, 16<<10)); err != nil && ctx.Err() == nil {
 		s.deps.Log.Debug("a log was cut off", "build", r.PathValue("id"), "err", err)
 		if !errors.Is(err, io.ErrUnexpectedEOF) {

@@ -72,11 +72,12 @@ type Daemon struct {
 	deps    Deps
 	started time.Time
 	socket  string
+	limits  limits
 }
 
 // New returns a daemon that does nothing until Run.
 func New(d Deps) *Daemon {
-	return &Daemon{deps: d, socket: d.Config.Socket}
+	return &Daemon{deps: d, socket: d.Config.Socket, limits: usual}
 }
 
 // How long each part of stopping may take.
@@ -107,7 +108,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	go func() { engineDone <- d.deps.Engine.Run(engineCtx) }()
 	srv := d.httpServer(streams)
 	served := make(chan error, 1)
-	go func() { served <- srv.Serve(door) }()
+	go func() { served <- srv.Serve(door.UnixListener) }() // the door itself closes last
 
 	d.deps.Log.Info("serving", "socket", door.path, "activated", door.activated)
 	sd := newNotifier(d.deps.Log)
@@ -169,8 +170,8 @@ func (d *Daemon) httpServer(streams context.Context) *http.Server {
 	return &http.Server{
 		Handler:           d.handler(streams),
 		ConnContext:       withPeer,
-		ReadHeaderTimeout: headerTime,
-		IdleTimeout:       idleTime,
+		ReadHeaderTimeout: d.limits.header,
+		IdleTimeout:       d.limits.idle,
 		MaxHeaderBytes:    64 << 10,
 		ErrorLog:          slog.NewLogLogger(d.deps.Log.Handler(), slog.LevelDebug),
 		BaseContext:       func(net.Listener) context.Context { return context.WithoutCancel(streams) },

@@ -24,7 +24,7 @@ func (s *server) events(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	events, stop := s.deps.Engine.Events(since)
 	defer stop()
-	enc := json.NewEncoder(startStream(w, "application/x-ndjson"))
+	enc := json.NewEncoder(s.startStream(w, "application/x-ndjson"))
 	for {
 		ev, ok := next(ctx.Done(), events, follow)
 		if !ok {

@@ -17,6 +17,9 @@ import (
 // maxBody bounds a request's body; the largest is a spec for explain.
 const maxBody = 1 << 20
 
+// answerTime is how long a peer may take to take one answer.
+const answerTime = 30 * time.Second
+
 // statuses says under which HTTP status each code travels. What is not here is not sent.
 var statuses = map[api.Code]int{
 	api.CodeBadRequest:  http.StatusBadRequest,
@@ -42,7 +45,7 @@ func writeStatus(w http.ResponseWriter, status int, v any) {
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
 	h.Set("Content-Length", strconv.Itoa(len(body)+1))
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTime))
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTime))
 	w.WriteHeader(status)
 	_, _ = w.Write(append(body, '\n')) // a peer that is gone needs no answer
 }
@@ -80,15 +83,15 @@ func badRequest(format string, args ...any) error {
 // read decodes the body into v. A field that v lacks is refused: the client is
 // newer, or has a typo, and must learn that it would be ignored.
 func read(w http.ResponseWriter, r *http.Request, v any) error {
-	c := http.NewResponseController(w)
-	_ = c.SetReadDeadline(time.Now().Add(bodyTime))
-	// Lifted again, or it would end a long answer as if the peer had gone.
-	defer func() { _ = c.SetReadDeadline(time.Time{}) }()
-	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
+	// The bottom writer lets the server know that a body was too large: then it
+	// lingers, so that the peer, still sending, gets to read the answer.
+	dec := json.NewDecoder(http.MaxBytesReader(bottom(w), r.Body, maxBody))
 	dec.DisallowUnknownFields()
 	err := dec.Decode(v)
 	if err == nil {
 		if _, err = dec.Token(); errors.Is(err, io.EOF) {
+			// The body's deadline would end a long answer as if the peer had gone.
+			_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 			return nil
 		}
 		if err == nil {
@@ -105,6 +108,16 @@ func read(w http.ResponseWriter, r *http.Request, v any) error {
 		return badRequest("the body has a field that is not known: %s", strings.TrimPrefix(err.Error(), "json: unknown field "))
 	}
 	return badRequest("read the body: %v", err)
+}
+
+func bottom(w http.ResponseWriter) http.ResponseWriter {
+	for {
+		u, ok := w.(interface{ Unwrap() http.ResponseWriter })
+		if !ok {
+			return w
+		}
+		w = u.Unwrap()
+	}
 }
 
 // waitTime reads ?wait=.
@@ -166,23 +179,24 @@ func (s *server) lasting(r *http.Request, limit time.Duration) (context.Context,
 
 // streamer writes an answer piece by piece, each sent at once.
 type streamer struct {
-	w http.ResponseWriter
-	c *http.ResponseController
+	w     http.ResponseWriter
+	c     *http.ResponseController
+	limit time.Duration
 }
 
-func startStream(w http.ResponseWriter, content string) *streamer {
+func (s *server) startStream(w http.ResponseWriter, content string) *streamer {
 	h := w.Header()
 	h.Set("Content-Type", content)
 	h.Set("Cache-Control", "no-store")
-	s := &streamer{w: w, c: http.NewResponseController(w)}
+	st := &streamer{w: w, c: http.NewResponseController(w), limit: s.limits.write}
 	w.WriteHeader(http.StatusOK)
-	_ = s.c.Flush()
-	return s
+	_ = st.c.Flush()
+	return st
 }
 
-// Write sends b; a peer that does not take it within writeTime is given up.
+// Write sends b; a peer that does not take it in time is given up.
 func (s *streamer) Write(b []byte) (int, error) {
-	_ = s.c.SetWriteDeadline(time.Now().Add(writeTime))
+	_ = s.c.SetWriteDeadline(time.Now().Add(s.limit))
 	n, err := s.w.Write(b)
 	if err != nil {
 		return n, err

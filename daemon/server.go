@@ -13,15 +13,19 @@ import (
 	"github.com/imgspecd/imgspecd/api"
 )
 
-// Time limits of a connection. Waits and streams have none as such: only a peer
-// that does not take what is written to it is given up.
-const (
-	headerTime = 5 * time.Second  // to send the request's head
-	bodyTime   = 15 * time.Second // to send its body
-	writeTime  = 30 * time.Second // to take one answer, or one piece of a stream
-	idleTime   = 2 * time.Minute  // between requests
-	maxWait    = 10 * time.Minute // of ?wait=
-)
+// maxWait bounds ?wait=.
+const maxWait = 10 * time.Minute
+
+// limits are the time limits of a connection. Waits and streams have none as
+// such: only a peer that does not take what is written to it is given up.
+type limits struct {
+	header time.Duration // to send the request's head
+	body   time.Duration // to send its body
+	write  time.Duration // to take one piece of a stream
+	idle   time.Duration // between requests
+}
+
+var usual = limits{header: 5 * time.Second, body: 15 * time.Second, write: 30 * time.Second, idle: 2 * time.Minute}
 
 // route is one line of the API. The OpenAPI document is made from it.
 type route struct {
@@ -57,7 +61,7 @@ func (s *server) table() []route {
 
 		{method: "GET", path: "/v1/projects", summary: "The watched projects", out: typ(api.ProjectList{}), handle: s.projects},
 		{method: "POST", path: "/v1/projects", summary: "Watch a directory", in: typ(api.AddProject{}), out: typ(api.Project{}), handle: s.addProject},
-		{method: "DELETE", path: "/v1/projects/{id}", summary: "Watch a project no more (ID, name or directory)", status: http.StatusNoContent, handle: s.removeProject},
+		{method: "DELETE", path: "/v1/projects/{id...}", summary: "Watch a project no more (ID, name or directory)", status: http.StatusNoContent, handle: s.removeProject},
 
 		{method: "GET", path: "/v1/images", summary: "The images of all projects", out: typ(api.ImageList{}), handle: s.images},
 		{method: "GET", path: "/v1/images/{ref...}", summary: "One image, by name, label, tag, ID or project", query: []param{waitParam}, out: typ(api.Image{}), handle: s.image},
@@ -124,6 +128,9 @@ func (s *server) observe(next http.Handler) http.Handler {
 			}
 			s.deps.Log.Debug("request", "method", r.Method, "path", r.URL.Path, "status", rec.status, "took", time.Since(start))
 		}()
+		if r.ContentLength != 0 { // whoever reads the body, or, when nobody does, the server in passing
+			_ = http.NewResponseController(rec).SetReadDeadline(start.Add(s.limits.body))
+		}
 		next.ServeHTTP(rec, r)
 	})
 }
