@@ -28,6 +28,7 @@ func (j *job) goesOn() string {
 // part is one image of a job.
 type part struct {
 	label string
+	here  bool       // as in job
 	build *api.Build // the newest of it; nil where none was needed or possible
 	image api.Image  // as last heard; its zero value until then
 }
@@ -57,10 +58,10 @@ func (j *job) start(ctx context.Context) error {
 		return err
 	}
 	for _, b := range list.Builds {
-		j.parts = append(j.parts, part{label: b.Label, build: &b})
+		j.parts = append(j.parts, part{label: b.Label, here: j.here, build: &b})
 	}
 	for _, im := range list.Images {
-		j.parts = append(j.parts, part{label: im.Label, image: im})
+		j.parts = append(j.parts, part{label: im.Label, here: j.here, image: im})
 	}
 	if len(j.parts) > 0 || j.req.Dir == "" {
 		return nil
@@ -200,7 +201,10 @@ func (v statusView) part(p part) string {
 	case b.State == api.Ready:
 		return v.para(lead, normal, head+" "+v.cost(*b)) + v.below(api.Image{Label: p.label, State: api.Ready, Targets: b.Targets})
 	case b.State.Final():
-		im := api.Image{Label: p.label, State: b.State, Error: b.Error, Detail: b.Detail, Targets: b.Targets, Build: b.ID}
+		im := api.Image{Label: p.label, State: b.State, Error: b.Error, Detail: b.Detail, Targets: b.Targets}
+		if !p.here { // where a daemon can be asked for the log
+			im.Build = b.ID
+		}
 		return v.para(lead, normal, head) + v.below(im)
 	}
 	if b.Started != nil {
