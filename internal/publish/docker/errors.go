@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/url"
 	"strings"
 	"syscall"
 
@@ -36,6 +37,10 @@ func (d *Docker) explain(ctx context.Context, doing string, err error) error {
 	var network net.Error
 	if client.IsErrConnectionFailed(err) || errors.As(err, &network) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
 		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) {
+		var call *url.Error
+		if errors.As(err, &call) { // without the URL, in which a socket's path is hardly to be read
+			err = call.Err
+		}
 		return &goneError{d.deps.Host, err}
 	}
 	return fmt.Errorf("%s: %w", doing, shorter(err))

@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"io"
 	pathpkg "path"
-	"strings"
+	"regexp"
 
 	"github.com/imgspecd/imgspecd/internal/blob"
 )
+
+var configName = regexp.MustCompile(`^[0-9a-f]{64}\.json$`)
 
 // keepSaved keeps the blobs of a `docker save` archive. There are two forms: an OCI
 // layout (since 25.0), and before that a folder per layer with layer.tar in it and a
@@ -37,7 +39,7 @@ func keepSaved(s blob.Store, r io.Reader) error {
 			err = keepAs(s, "sha256:"+base, h.Size, tr)
 		case base == "layer.tar":
 			err = keepHashed(s, tr)
-		case dir == "" && strings.HasSuffix(base, ".json") && h.Size <= maxManifest:
+		case dir == "" && configName.MatchString(base) && h.Size <= maxManifest:
 			var b []byte
 			if b, err = io.ReadAll(tr); err == nil {
 				err = blob.Put(s, b)
