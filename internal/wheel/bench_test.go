@@ -1,6 +1,7 @@
 package wheel_test
 
 import (
+	"bytes"
 	"io"
 	"os"
 	"path/filepath"
@@ -19,10 +20,6 @@ var scheme = wheel.Scheme{
 	Interpreter:  "/root/.venv/bin/python",
 }
 
-func pack(out io.Writer, path string, o layer.Options) (layer.Result, error) {
-	return packAt(out, path, scheme, o)
-}
-
 // packAt writes all that a wheel installs as one layer: the sequence that a builder follows.
 func packAt(out io.Writer, path string, scheme wheel.Scheme, o layer.Options) (layer.Result, error) {
 	w, err := wheel.Open(path, filepath.Base(path), wheel.DefaultLimits())
@@ -30,6 +27,18 @@ func packAt(out io.Writer, path string, scheme wheel.Scheme, o layer.Options) (l
 		return layer.Result{}, err
 	}
 	defer w.Close()
+	return pack(out, w, scheme, o)
+}
+
+func packBytes(out io.Writer, data []byte, filename string, l wheel.Limits, o layer.Options) (layer.Result, error) {
+	w, err := wheel.New(bytes.NewReader(data), int64(len(data)), filename, l)
+	if err != nil {
+		return layer.Result{}, err
+	}
+	return pack(out, w, scheme, o)
+}
+
+func pack(out io.Writer, w *wheel.Wheel, scheme wheel.Scheme, o layer.Options) (layer.Result, error) {
 	files, err := w.Plan(scheme, wheel.Options{Requested: true})
 	if err != nil {
 		return layer.Result{}, err
@@ -77,7 +86,7 @@ func BenchmarkLayer(b *testing.B) {
 		b.Run("workers="+strconv.Itoa(workers), func(b *testing.B) {
 			var r layer.Result
 			for b.Loop() {
-				if r, err = pack(io.Discard, path, layer.Options{Workers: workers, Parents: func(string) layer.Header { return layer.Header{Mode: 0o755} }}); err != nil {
+				if r, err = packAt(io.Discard, path, scheme, layer.Options{Workers: workers, Parents: func(string) layer.Header { return layer.Header{Mode: 0o755} }}); err != nil {
 					b.Fatal(err)
 				}
 			}
