@@ -11,47 +11,50 @@ import (
 	"github.com/imgspecd/imgspecd/internal/base"
 )
 
+var instructionsBefore = variables{"PATH=/bin", "A=1", "EMPTY="}
+
+var instructions = []struct {
+	line string
+	want []string // what is added or changed; nil: an error
+}{
+	{`B=2`, []string{"B=2"}},
+	{`B="a b" C='c d'`, []string{"B=a b", "C=c d"}},
+	{`B=a\ b`, []string{"B=a b"}},
+	{`B=a b`, nil},
+	{`B=a c=d`, []string{"B=a", "c=d"}},
+	{`B=`, []string{"B="}},
+	{`B=""`, []string{"B="}},
+	{`=x`, nil},
+	{`"=x"`, nil},
+	{`A=2 B=$A`, []string{"A=2", "B=1"}}, // one instruction sees what was before it
+	{`B=$A$A C=${A}x D=$NONE.`, []string{"B=11", "C=1x", "D=."}},
+	{`B='$A' C="$A" D=\$A E="\$A"`, []string{"B=$A", "C=1", "D=$A", "E=$A"}},
+	{`B=${A:-x} C=${NONE:-x} D=${EMPTY:-x} E=${EMPTY-x} F=${NONE:-}`, []string{"B=1", "C=x", "D=x", "E=", "F="}},
+	{`B=${A:+x} C=${NONE:+x} D=${EMPTY+x}`, []string{"B=x", "C=", "D=x"}},
+	{`B=${NONE:-${A}y} C=${NONE:-"$A z"}`, []string{"B=1y", "C=1 z"}},
+	{`B=${NONE:?gone}`, nil},
+	{`B=${A:?gone}`, []string{"B=1"}},
+	{`B=${A`, nil},
+	{`B=${}`, nil},
+	{`B=${A#x}`, nil},
+	{`B="a`, nil},
+	{`B='a`, nil},
+	{`B=$ C=a$`, []string{"B=$", "C=a$"}},
+	{`B="a\nb" C=a\nb`, []string{`B=a\nb`, "C=anb"}},
+	{`B='it'"'"'s'`, []string{"B=it's"}},
+	{`B=é$A`, []string{"B=é1"}},
+	{`PATH=/x:$PATH`, []string{"PATH=/x:/bin"}},
+	{`B=1  	C=2`, []string{"B=1", "C=2"}},
+	{`B=http://a?b=c&d=e`, []string{"B=http://a?b=c&d=e"}},
+	{`B={"a":1}`, []string{"B={a:1}"}},
+	{`B='{"a": 1}'`, []string{`B={"a": 1}`}},
+	{`$A=x`, []string{"1=x"}},
+	{`B=$1x`, []string{"B=x"}},
+}
+
 func TestInstruction(t *testing.T) {
-	before := variables{"PATH=/bin", "A=1", "EMPTY="}
-	for _, c := range []struct {
-		line string
-		want []string // what is added or changed; nil: an error
-	}{
-		{`B=2`, []string{"B=2"}},
-		{`B="a b" C='c d'`, []string{"B=a b", "C=c d"}},
-		{`B=a\ b`, []string{"B=a b"}},
-		{`B=a b`, nil},
-		{`B=a c=d`, []string{"B=a", "c=d"}},
-		{`B=`, []string{"B="}},
-		{`B=""`, []string{"B="}},
-		{`=x`, nil},
-		{`"=x"`, nil},
-		{`A=2 B=$A`, []string{"A=2", "B=1"}}, // one instruction sees what was before it
-		{`B=$A$A C=${A}x D=$NONE.`, []string{"B=11", "C=1x", "D=."}},
-		{`B='$A' C="$A" D=\$A E="\$A"`, []string{"B=$A", "C=1", "D=$A", "E=$A"}},
-		{`B=${A:-x} C=${NONE:-x} D=${EMPTY:-x} E=${EMPTY-x} F=${NONE:-}`, []string{"B=1", "C=x", "D=x", "E=", "F="}},
-		{`B=${A:+x} C=${NONE:+x} D=${EMPTY+x}`, []string{"B=x", "C=", "D=x"}},
-		{`B=${NONE:-${A}y} C=${NONE:-"$A z"}`, []string{"B=1y", "C=1 z"}},
-		{`B=${NONE:?gone}`, nil},
-		{`B=${A:?gone}`, []string{"B=1"}},
-		{`B=${A`, nil},
-		{`B=${}`, nil},
-		{`B=${A#x}`, nil},
-		{`B="a`, nil},
-		{`B='a`, nil},
-		{`B=$ C=a$`, []string{"B=$", "C=a$"}},
-		{`B="a\nb" C=a\nb`, []string{`B=a\nb`, "C=anb"}},
-		{`B='it'"'"'s'`, []string{"B=it's"}},
-		{`B=é$A`, []string{"B=é1"}},
-		{`PATH=/x:$PATH`, []string{"PATH=/x:/bin"}},
-		{`B=1  	C=2`, []string{"B=1", "C=2"}},
-		{`B=http://a?b=c&d=e`, []string{"B=http://a?b=c&d=e"}},
-		{`B={"a":1}`, []string{"B={a:1}"}},
-		{`B='{"a": 1}'`, []string{`B={"a": 1}`}},
-		{`$A=x`, []string{"1=x"}},
-		{`B=$1x`, []string{"B=x"}},
-	} {
-		got := slices.Clone(before)
+	for _, c := range instructions {
+		got := slices.Clone(instructionsBefore)
 		err := got.instruction(c.line)
 		if c.want == nil {
 			if err == nil {
@@ -59,7 +62,7 @@ func TestInstruction(t *testing.T) {
 			}
 			continue
 		}
-		want := slices.Clone(before)
+		want := slices.Clone(instructionsBefore)
 		for _, e := range c.want {
 			name, value, _ := strings.Cut(e, "=")
 			want.set(name, value)
