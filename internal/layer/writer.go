@@ -52,6 +52,8 @@ type Writer struct {
 	head  []byte // headers, and padding of the entry before, for the next entry
 }
 
+var errClosed = errors.New("layer is closed")
+
 // NewWriter starts a layer; its gzip goes to w.
 func NewWriter(w io.Writer, o Options) *Writer {
 	if o.ModTime.IsZero() {
@@ -108,18 +110,19 @@ func (l *Writer) Store(h Header, raw io.Reader, crc uint32, want string) error {
 func (l *Writer) Close() (Result, error) {
 	if l.err == nil {
 		l.head = append(l.head, make([]byte, 2*blockSize)...)
-		l.fail(l.submit(&job{}))
+		_ = l.fail(l.submit(&job{}))
 	}
 	if l.queue != nil {
-		l.fail(l.queue.close())
+		_ = l.fail(l.queue.close())
+		l.queue = nil
 	}
 	if l.err == nil {
-		l.fail(l.out.finish())
+		_ = l.fail(l.out.finish())
 	}
 	if l.err != nil {
 		return Result{}, l.err
 	}
-	l.err = errors.New("layer is closed")
+	l.err = errClosed
 	r := l.out.result()
 	r.Installed, r.Files = l.bytes, l.files
 	return r, nil

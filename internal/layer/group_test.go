@@ -1,0 +1,116 @@
+package layer
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func environment(n int) []Sized {
+	r := rand.New(rand.NewPCG(7, 8))
+	pkgs := make([]Sized, n)
+	for i := range pkgs {
+		pkgs[i] = Sized{Name: fmt.Sprintf("package-%03d", i), Size: 1 << (10 + r.IntN(16))}
+	}
+	return pkgs
+}
+
+func TestGroup(t *testing.T) {
+	b := DefaultBudget()
+	for _, n := range []int{0, 1, 38, 39, 133, 1000} {
+		pkgs := environment(n)
+		shares := Group(pkgs, b)
+		if len(shares) > b.Own+b.Buckets {
+			t.Errorf("%d packages take %d layers", n, len(shares))
+		}
+		var names []string
+		for _, s := range shares {
+			if !slices.IsSorted(s.Names) || len(s.Names) == 0 {
+				t.Errorf("layer of %q", s.Names)
+			}
+			names = append(names, s.Names...)
+		}
+		slices.Sort(names)
+		if len(slices.Compact(slices.Clone(names))) != n || len(names) != n {
+			t.Errorf("%d packages lie in layers %d times", n, len(names))
+		}
+		rand.New(rand.NewPCG(9, uint64(n))).Shuffle(n, func(i, j int) { pkgs[i], pkgs[j] = pkgs[j], pkgs[i] })
+		if !reflect.DeepEqual(Group(pkgs, b), shares) {
+			t.Errorf("%d packages: another order gives other layers", n)
+		}
+	}
+}
+
+// A package that comes, goes, or changes its size within a step moves no other.
+func TestGroupIsStable(t *testing.T) {
+	pkgs := environment(133)
+	before := places(pkgs)
+	for i, p := range pkgs {
+		if p.Size >= 512<<10 {
+			continue // one of its own layers; the number of these decides the step
+		}
+		after := places(slices.Delete(slices.Clone(pkgs), i, i+1))
+		for name, place := range after {
+			if before[name] != place {
+				t.Fatalf("without %s, %s moves from %s to %s", p.Name, name, before[name], place)
+			}
+		}
+	}
+}
+
+// places names each package's layer by something that other packages do not change.
+func places(pkgs []Sized) map[string]string {
+	own := ownLayers(pkgs, DefaultBudget())
+	at := map[string]string{}
+	for _, s := range Group(pkgs, DefaultBudget()) {
+		for _, name := range s.Names {
+			at[name] = fmt.Sprint("bucket ", bucketOf(name, 24))
+			if own[name] {
+				at[name] = "own"
+			}
+		}
+	}
+	return at
+}
+
+func TestGroupSplits(t *testing.T) {
+	shares := Group([]Sized{{"torch", 5 << 29}, {"small", 10}}, DefaultBudget())
+	want := []Share{{Names: []string{"small"}}, {[]string{"torch"}, 1, 3}, {[]string{"torch"}, 2, 3}, {[]string{"torch"}, 3, 3}}
+	if !reflect.DeepEqual(shares, want) {
+		t.Errorf("layers %v, want %v", shares, want)
+	}
+	// More big packages than layers: the biggest have their own.
+	var many []Sized
+	for i := range 50 {
+		many = append(many, Sized{fmt.Sprintf("huge-%02d", i), 600<<20 + int64(i)})
+	}
+	shares = Group(many, DefaultBudget())
+	if len(shares) > 62 || !strings.HasPrefix(shares[0].Names[0], "huge-12") || len(shares[0].Names) != 1 {
+		t.Errorf("%d layers, the first of %v", len(shares), shares[0].Names)
+	}
+}
+
+func TestCut(t *testing.T) {
+	for _, tt := range []struct {
+		sizes []int64
+		parts int
+		want  []int
+	}{
+		{[]int64{1, 1, 1, 1}, 2, []int{0, 2, 4}},
+		{[]int64{9, 1, 1, 1}, 2, []int{0, 1, 4}},
+		{[]int64{1, 1, 1, 9}, 2, []int{0, 3, 4}},
+		{[]int64{5}, 3, []int{0, 1, 1, 1}},
+		{nil, 2, []int{0, 0, 0}},
+	} {
+		got := Cut(tt.sizes, tt.parts)
+		if !slices.IsSorted(got) || got[0] != 0 || got[tt.parts] != len(tt.sizes) {
+			t.Errorf("Cut(%v, %d) = %v", tt.sizes, tt.parts, got)
+		}
+		if !reflect.DeepEqual(got, tt.want) {
+			t.Logf("Cut(%v, %d) = %v, thought %v", tt.sizes, tt.parts, got, tt.want)
+		}
+	}
+}
