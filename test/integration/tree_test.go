@@ -106,13 +106,13 @@ func uvSync(t *testing.T, engine docker, p *project) string {
 	name := "imgspecd-test-" + random()
 	args := []string{
 		"run", "--name", name, "--volume", os.Getenv(varUV) + ":/usr/local/bin/uv:ro", "--volume", p.dir + ":/project:ro", "--volume", cache + ":/cache",
-		"--env", "UV_CACHE_DIR=/cache", "--env", "UV_LINK_MODE=copy", "--env", "UV_NO_PROGRESS=1", "--env", "UV_PYTHON=/usr/local/bin/python3",
+		"--env", "UV_CACHE_DIR=/cache", "--env", "UV_LINK_MODE=copy", "--env", "UV_NO_PROGRESS=1",
 	}
 	if ca := os.Getenv(varCA); ca != "" {
 		args = append(args, "--volume", ca+":/ca.pem:ro", "--env", "SSL_CERT_FILE=/ca.pem")
 	}
 	args = append(args, "--workdir", "/root", os.Getenv(varBase), "/bin/bash", "-c",
-		"cp /project/pyproject.toml /project/uv.lock . && uv sync --frozen --no-dev --no-install-project")
+		"cp /project/pyproject.toml /project/uv.lock . && export UV_PYTHON=$(readlink -f $(command -v python3)) && uv sync --frozen --no-dev --no-install-project")
 	t.Cleanup(func() {
 		_, _ = command{}.try(context.WithoutCancel(t.Context()), "docker", "--host", engine.host, "rm", "-f", name)
 	})
