@@ -195,3 +195,6 @@ func hashFloat(f float64) string {
 	}
 	return "f" + reprFloat(f)
 }
+
+// ParseCopyMode reads the name of a member of CopyFileDetection.
+func ParseCopyMode(name string) (CopyMode, bool) { return copyMode(name) }
