@@ -18,7 +18,7 @@ func (e *Engine) StartBuild(ctx context.Context, req api.StartBuild) (api.BuildL
 	var labels func(*image) bool
 	var failed error
 	err := e.do(ctx, func(l *loop) {
-		var p *project
+		var p *watched
 		p, labels, failed = l.wanted(req)
 		if failed == nil {
 			read = l.readFor(p)
@@ -36,7 +36,7 @@ func (e *Engine) StartBuild(ctx context.Context, req api.StartBuild) (api.BuildL
 }
 
 // wanted says which project a request means, and which of its images.
-func (l *loop) wanted(req api.StartBuild) (*project, func(*image) bool, error) {
+func (l *loop) wanted(req api.StartBuild) (*watched, func(*image) bool, error) {
 	if (req.Image == "") == (req.Dir == "") {
 		return nil, nil, &api.Error{Code: api.CodeBadRequest, Message: "a build needs an image or a directory, and not both"}
 	}
@@ -56,11 +56,11 @@ func (l *loop) wanted(req api.StartBuild) (*project, func(*image) bool, error) {
 }
 
 // enclosing returns the watched project that dir lies in.
-func (l *loop) enclosing(dir string) *project {
+func (l *loop) enclosing(dir string) *watched {
 	if real, err := filepath.EvalSymlinks(dir); err == nil {
 		dir = real
 	}
-	var best *project
+	var best *watched
 	for _, p := range l.projects {
 		if (dir == p.rec.Dir || strings.HasPrefix(dir, p.rec.Dir+"/")) && (best == nil || len(p.rec.Dir) > len(best.rec.Dir)) {
 			best = p
@@ -132,9 +132,9 @@ func (im *image) held() bool {
 
 // Builds returns the builds under way and those remembered, newest first; of one
 // project (ID, name or directory) if that is not empty; at most limit if that is positive.
-func (e *Engine) Builds(ctx context.Context, project string, limit int) ([]api.Build, error) {
+func (e *Engine) Builds(ctx context.Context, project string, limit int) []api.Build {
 	out := []api.Build{}
-	err := e.do(ctx, func(l *loop) {
+	e.look(ctx, func(l *loop) {
 		id := project
 		if p := l.findProject(project); p != nil {
 			id = p.rec.ID
@@ -145,11 +145,12 @@ func (e *Engine) Builds(ctx context.Context, project string, limit int) ([]api.B
 			}
 		}
 	})
+	slices.Reverse(out) // of two in the same instant, the later one first
 	slices.SortStableFunc(out, func(a, b api.Build) int { return b.Created.Compare(a.Created) })
 	if limit > 0 && len(out) > limit {
 		out = out[:limit]
 	}
-	return out, err
+	return out
 }
 
 func (l *loop) allBuilds() []api.Build {

@@ -153,6 +153,9 @@ func (e *Engine) do(ctx context.Context, f func(*loop)) error {
 	}
 }
 
+// look runs f in the loop, unless that has ended: then there is nothing to see.
+func (e *Engine) look(ctx context.Context, f func(*loop)) { _ = e.do(ctx, f) }
+
 // post hands the loop a result; after the loop's end it is dropped.
 func (e *Engine) post(f func(*loop)) {
 	select {

@@ -12,6 +12,7 @@ import (
 	"github.com/imgspecd/imgspecd/internal/imagespec"
 	"github.com/imgspecd/imgspecd/internal/plan"
 	"github.com/imgspecd/imgspecd/internal/progress"
+	"github.com/imgspecd/imgspecd/internal/pypa"
 )
 
 // explainLimit is how long an explanation may look for the base image.
@@ -48,7 +49,7 @@ func (r *ProjectReader) Explain(ctx context.Context, req api.Explain, of *Spec) 
 	ctx, cancel := context.WithTimeout(ctx, explainLimit)
 	defer cancel()
 	if err := r.Pipeline.explain(ctx, s, &x); err != nil {
-		x.PlanError = specError(err)
+		x.PlanError = toError(err)
 	}
 	return x, nil
 }
@@ -76,16 +77,16 @@ func (r *ProjectReader) given(req api.Explain) (Spec, error) {
 	}
 	for _, c := range line.Calls {
 		if fields, err = imagespec.ParseCall(fields, c); err != nil {
-			return Spec{}, specError(err)
+			return Spec{}, toError(err)
 		}
 	}
 	named, err := imagespec.Name(fields, imagespec.Options{
 		Dir: req.Dir, Flytekit: version, Machine: firstOf(line.Machine, r.Machine),
 	})
 	if err != nil {
-		return Spec{}, specError(err)
+		return Spec{}, toError(err)
 	}
-	return Spec{Dir: req.Dir, Fields: named.Spec, Named: named, Flytekit: version}, nil
+	return Spec{Dir: req.Dir, Cwd: req.Dir, Fields: named.Spec, Named: named, Flytekit: version}, nil
 }
 
 // explain adds base, packages and layers to an explanation.
@@ -99,7 +100,7 @@ func (p *Pipeline) explain(ctx context.Context, s Spec, x *api.Explanation) erro
 	}
 	x.Base = &api.BaseInfo{
 		Ref: b.Info.Ref, Digest: b.Info.Digest, From: b.Info.From, Platform: b.Info.Platform,
-		Python: b.Info.Python.Version, Libc: b.Info.Libc.String(), Layers: b.Info.Layers,
+		Python: b.Info.Python.Version, Libc: libcText(b.Info.Libc), Layers: b.Info.Layers,
 	}
 	x.Env = pl.Config.Env
 	for i, l := range pl.Layers {
@@ -133,3 +134,5 @@ func firstOf(ss ...string) string {
 	}
 	return ""
 }
+
+func libcText(l pypa.Libc) string { return fmt.Sprintf("%s %d.%d", l.Kind, l.Major, l.Minor) }

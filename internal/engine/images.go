@@ -9,11 +9,11 @@ import (
 	"github.com/imgspecd/imgspecd/api"
 )
 
-// Images returns all images, by label.
-func (e *Engine) Images(ctx context.Context) ([]api.Image, error) {
+// Images returns all images, by label; none once the engine has ended.
+func (e *Engine) Images(ctx context.Context) []api.Image {
 	out := []api.Image{}
-	err := e.do(ctx, func(l *loop) { out = l.views() })
-	return out, err
+	e.look(ctx, func(l *loop) { out = l.views() })
+	return out
 }
 
 func (l *loop) views() []api.Image {

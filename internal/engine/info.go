@@ -2,20 +2,17 @@ package engine
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"os"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"github.com/imgspecd/imgspecd/api"
 )
 
 // Info says how the daemon is.
-func (e *Engine) Info(ctx context.Context) (api.Info, error) {
+func (e *Engine) Info(ctx context.Context) api.Info {
 	info := e.deps.About
-	err := e.do(ctx, func(l *loop) {
+	e.look(ctx, func(l *loop) {
 		info.Projects, info.Images = len(l.projects), len(l.images)
 		for _, im := range l.images {
 			if im.view.State == api.Ready {
@@ -28,7 +25,7 @@ func (e *Engine) Info(ctx context.Context) (api.Info, error) {
 	if e.deps.Places != nil {
 		info.Targets = e.deps.Places(ctx)
 	}
-	return info, err
+	return info
 }
 
 // residentBytes reads the process's resident memory where the system tells it (proc(5)); else 0.
@@ -73,37 +70,4 @@ func (e *Engine) Explain(ctx context.Context, req api.Explain) (api.Explanation,
 	}
 	x.Previous = previous
 	return x, nil
-}
-
-// coder is an error that knows which kind of failure it is.
-type coder interface{ Code() api.Code }
-
-// hinter is an error that knows what to do about it.
-type hinter interface{ Hint() string }
-
-// toError makes any error one that people and clients can read.
-func toError(err error) *api.Error {
-	var a *api.Error
-	if errors.As(err, &a) && a == err { //nolint:errorlint // only an unwrapped one says everything already
-		return a
-	}
-	out := &api.Error{Code: api.CodeInternal, Message: err.Error()}
-	var c coder
-	var h hinter
-	switch {
-	case errors.As(err, &c):
-		out.Code = c.Code()
-	case errors.As(err, &a):
-		out.Code, out.Hint = a.Code, a.Hint
-		out.Message = strings.Replace(out.Message, a.Error(), a.Message, 1)
-	case errors.Is(err, syscall.ENOSPC):
-		out.Code, out.Hint = api.CodeUnavailable, "make room on the disk that holds the state directory"
-	case errors.Is(err, context.DeadlineExceeded):
-		out.Code = api.CodeUnavailable
-	}
-	if errors.As(err, &h) {
-		out.Hint = h.Hint()
-		out.Message = strings.TrimSuffix(out.Message, fmt.Sprintf(" (%s)", out.Hint))
-	}
-	return out
 }

@@ -29,7 +29,7 @@ func (s Spec) lockPath() string {
 	if filepath.IsAbs(r) {
 		return r
 	}
-	return filepath.Join(s.Dir, r)
+	return filepath.Join(s.Cwd, r)
 }
 
 // isLock reports whether the spec's requirements are a uv.lock; flytekit goes by the name too.

@@ -17,7 +17,7 @@ type loop struct {
 	e        *Engine
 	ctx      context.Context // parent of everything that runs beside the loop; ends at stop
 	cancel   context.CancelFunc
-	projects map[string]*project // by ID
+	projects map[string]*watched // by ID
 	images   map[string]*image   // by label
 	runs     map[string]*run     // by image name: queued and under way
 	queue    []*run
@@ -27,8 +27,8 @@ type loop struct {
 	stopping bool
 }
 
-// project is a directory under watch. Owned by the loop.
-type project struct {
+// watched is a directory under watch. Owned by the loop.
+type watched struct {
 	rec     store.Project
 	view    api.Project
 	reading bool
@@ -46,7 +46,7 @@ func newLoop(ctx context.Context, e *Engine) *loop {
 	own, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	return &loop{
 		e: e, ctx: own, cancel: cancel,
-		projects: map[string]*project{}, images: map[string]*image{}, runs: map[string]*run{},
+		projects: map[string]*watched{}, images: map[string]*image{}, runs: map[string]*run{},
 		record: newRecorder(e.deps.Records, e.deps.Log),
 	}
 }
@@ -122,7 +122,7 @@ func (l *loop) beside(f func(ctx context.Context) func(*loop)) {
 }
 
 // admit makes a project known, with a name that no other has.
-func (l *loop) admit(rec store.Project) *project {
+func (l *loop) admit(rec store.Project) *watched {
 	taken := map[string]bool{}
 	for _, p := range l.projects {
 		taken[p.view.Name] = true
@@ -132,7 +132,7 @@ func (l *loop) admit(rec store.Project) *project {
 	for i := 2; taken[name]; i++ {
 		name = fmt.Sprintf("%s-%d", base, i)
 	}
-	p := &project{rec: rec, view: api.Project{ID: rec.ID, Name: name, Dir: rec.Dir, Env: rec.Env, AddedAt: rec.AddedAt}}
+	p := &watched{rec: rec, view: api.Project{ID: rec.ID, Name: name, Dir: rec.Dir, Env: rec.Env, AddedAt: rec.AddedAt}}
 	l.projects[rec.ID] = p
 	return p
 }
@@ -149,7 +149,7 @@ func (l *loop) hint(id string, paths []string, at time.Time) {
 }
 
 // read reads a project beside the loop, once at a time.
-func (l *loop) read(p *project) {
+func (l *loop) read(p *watched) {
 	if l.stopping {
 		return
 	}
@@ -168,7 +168,7 @@ func (l *loop) read(p *project) {
 }
 
 // took takes in what a project held.
-func (l *loop) took(p *project, r Reading, err error) {
+func (l *loop) took(p *watched, r Reading, err error) {
 	p.reading = false
 	if l.stopping || l.projects[p.rec.ID] != p {
 		p.release()
@@ -190,7 +190,7 @@ func (l *loop) took(p *project, r Reading, err error) {
 	}
 }
 
-func (p *project) release() {
+func (p *watched) release() {
 	for _, w := range p.waiters {
 		close(w)
 	}
@@ -198,7 +198,7 @@ func (p *project) release() {
 	p.forced = false
 }
 
-func (l *loop) describe(p *project, r Reading) {
+func (l *loop) describe(p *watched, r Reading) {
 	p.view.Flytekit, p.view.FlytekitBy = r.Flytekit, r.FlytekitBy
 	p.view.Images, p.view.Unreadable = len(r.Specs), r.Unreadable
 	p.view.Watched = r.Files
@@ -208,7 +208,7 @@ func (l *loop) describe(p *project, r Reading) {
 }
 
 // apply brings the project's images in line with what was read.
-func (l *loop) apply(p *project, r Reading) {
+func (l *loop) apply(p *watched, r Reading) {
 	seen := map[string]bool{}
 	for _, s := range r.Specs {
 		s.Label = p.view.Name + "/" + s.Label
@@ -223,7 +223,7 @@ func (l *loop) apply(p *project, r Reading) {
 	}
 }
 
-func (l *loop) applySpec(p *project, s Spec) {
+func (l *loop) applySpec(p *watched, s Spec) {
 	im := l.images[s.Label]
 	now := l.now()
 	step := decide(im, s, now, l.e.deps.Grace)

@@ -52,7 +52,7 @@ func (e *Engine) AddProject(ctx context.Context, req api.AddProject) (api.Projec
 }
 
 // readFor reads a project for a request; the channel is closed when what it then holds is known.
-func (l *loop) readFor(p *project) chan struct{} {
+func (l *loop) readFor(p *watched) chan struct{} {
 	w := make(chan struct{})
 	p.next = append(p.next, w)
 	l.read(p)
@@ -128,7 +128,7 @@ func (e *Engine) RemoveProject(ctx context.Context, ref string) error {
 	return nil
 }
 
-func (l *loop) findProject(ref string) *project {
+func (l *loop) findProject(ref string) *watched {
 	if p := l.projects[ref]; p != nil {
 		return p
 	}
@@ -143,14 +143,14 @@ func (l *loop) findProject(ref string) *project {
 	return nil
 }
 
-// Projects returns the projects under watch, by name.
-func (e *Engine) Projects(ctx context.Context) ([]api.Project, error) {
+// Projects returns the projects under watch, by name; none once the engine has ended.
+func (e *Engine) Projects(ctx context.Context) []api.Project {
 	out := []api.Project{}
-	err := e.do(ctx, func(l *loop) {
+	e.look(ctx, func(l *loop) {
 		for _, p := range l.projects {
 			out = append(out, p.view)
 		}
 	})
 	slices.SortFunc(out, func(a, b api.Project) int { return strings.Compare(a.Name, b.Name) })
-	return out, err
+	return out
 }

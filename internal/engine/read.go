@@ -44,7 +44,7 @@ func (r *ProjectReader) Read(ctx context.Context, p store.Project) (Reading, err
 	}
 	for _, f := range found.Specs {
 		s := Spec{
-			Label: f.Label, Dir: p.Dir, Fields: f.Spec, Source: api.Source(f.Source),
+			Label: f.Label, Dir: p.Dir, Cwd: f.Cwd, RunRoot: f.RunRoot, Fields: f.Spec, Source: api.Source(f.Source),
 			Flytekit: found.Flytekit, Python: found.Python,
 		}
 		r.name(&s)
@@ -66,7 +66,7 @@ func (r *ProjectReader) Read(ctx context.Context, p store.Project) (Reading, err
 func (r *ProjectReader) name(s *Spec) {
 	var err error
 	s.Named, err = imagespec.Name(s.Fields, imagespec.Options{
-		Dir: s.Dir, Flytekit: s.Flytekit, Machine: r.Machine, ReadFile: stableRead,
+		Dir: s.Cwd, RunRoot: s.RunRoot, Flytekit: s.Flytekit, Machine: r.Machine, ReadFile: stableRead,
 	})
 	if err == nil {
 		s.Fields = s.Named.Spec
@@ -77,37 +77,13 @@ func (r *ProjectReader) name(s *Spec) {
 	if err == nil {
 		return
 	}
-	s.Err = specError(err)
+	s.Err = toError(err)
 	var bad *lockfile.Error
 	s.Missing = errors.Is(err, fs.ErrNotExist)
 	s.Half = errors.As(err, &bad) || errors.Is(err, ErrStale) || errors.Is(err, errUnsettled)
 	if s.Half || s.Missing {
 		s.Named = imagespec.Named{} // not to be believed
 	}
-}
-
-// specError gives an error of a spec the kind that people and clients decide by.
-func specError(err error) *api.Error {
-	var un *imagespec.Unsupported
-	var unp *imagespec.Unpredictable
-	var py *imagespec.PythonError
-	var lock *lockfile.Error
-	out := toError(err)
-	switch {
-	case errors.As(err, &un):
-		out.Code = api.CodeUnsupported
-	case errors.As(err, &unp):
-		out.Code, out.Hint = api.CodeInvalid, unp.Hint
-	case errors.As(err, &py):
-		out.Code, out.Message = api.CodeInvalid, fmt.Sprintf("flytekit refuses this spec: %s: %s", py.Type, py.Message)
-		if errors.Is(err, fs.ErrNotExist) {
-			out.Message = fmt.Sprintf("%s: no file %s", py.Field, py.Path)
-			out.Hint = "paths in an ImageSpec start at the directory in which the run is started"
-		}
-	case errors.As(err, &lock):
-		out.Code = api.CodeInvalid
-	}
-	return out
 }
 
 var errUnsettled = errors.New("it is being written")

@@ -15,6 +15,8 @@ type Spec struct {
 	Label    string // PROJECT/SPEC once the loop has it; as read, the part after the slash
 	Project  string // ID
 	Dir      string // the project's
+	Cwd      string // where relative paths of the spec start: the working directory of a run
+	RunRoot  string // project root that a pyflyte run of its file would take
 	Source   api.Source
 	Fields   imagespec.Spec
 	Named    imagespec.Named

@@ -1,0 +1,234 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+
+	"github.com/imgspecd/imgspecd/api"
+	"github.com/imgspecd/imgspecd/config"
+	"github.com/imgspecd/imgspecd/daemon"
+	"github.com/imgspecd/imgspecd/internal/base"
+	"github.com/imgspecd/imgspecd/internal/builder"
+	"github.com/imgspecd/imgspecd/internal/engine"
+	"github.com/imgspecd/imgspecd/internal/index"
+	"github.com/imgspecd/imgspecd/internal/project"
+	"github.com/imgspecd/imgspecd/internal/publish"
+	"github.com/imgspecd/imgspecd/internal/publish/docker"
+	"github.com/imgspecd/imgspecd/internal/store"
+	"github.com/imgspecd/imgspecd/internal/watch"
+)
+
+// parts is an engine with what must be closed after it.
+type parts struct {
+	engine *engine.Engine
+	reader *engine.ProjectReader
+	close  func() error
+}
+
+// serve runs the daemon until ctx ends.
+func serve(ctx context.Context, cfg *config.Config) error {
+	log := logger(cfg)
+	p, err := assemble(cfg, log, false)
+	if err != nil {
+		return err
+	}
+	err = daemon.New(daemon.Deps{Engine: p.engine, Config: cfg, Log: log, Version: versionText()}).Run(ctx)
+	return errors.Join(err, p.close())
+}
+
+func logger(cfg *config.Config) *slog.Logger {
+	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: cfg.LogLevel()}))
+}
+
+// assemble wires an engine. A single command's (ephemeral) watches nothing and leaves the records of projects alone.
+func assemble(cfg *config.Config, log *slog.Logger, ephemeral bool) (*parts, error) {
+	st, err := store.Open(cfg.StateDir)
+	if err != nil {
+		return nil, err
+	}
+	p, err := wire(cfg, log, st, ephemeral)
+	if err != nil {
+		return nil, errors.Join(err, st.Close())
+	}
+	return p, nil
+}
+
+func wire(cfg *config.Config, log *slog.Logger, st *store.Store, ephemeral bool) (*parts, error) {
+	transport, err := cfg.Transport()
+	if err != nil {
+		return nil, err
+	}
+	locks := &engine.Locks{}
+	pipe, err := pipeline(cfg, log, st, transport, locks)
+	if err != nil {
+		return nil, err
+	}
+	reader := &engine.ProjectReader{
+		Projects: &project.Reader{Python: cfg.Python.Path, Cache: st, Log: log},
+		Locks:    locks, Pipeline: pipe, Machine: machine(), Flytekit: cfg.Flytekit.Version,
+	}
+	deps := engine.Deps{
+		Records: st, Reader: reader, Runner: pipe, Logs: st.Logs(), Now: time.Now, Log: log,
+		Concurrent: cfg.Build.Concurrent, Grace: 2 * time.Second, Retry: 10 * time.Second,
+		Ephemeral: ephemeral, Idle: debug.FreeOSMemory,
+		About: api.Info{Version: versionText(), PID: os.Getpid(), StartedAt: time.Now().UTC(), Socket: cfg.Socket, StateDir: cfg.StateDir},
+	}
+	closeAll := st.Close
+	if ephemeral {
+		deps.Retry, deps.Grace = 0, 300*time.Millisecond
+	} else {
+		w, err := watch.New(watch.Deps{Log: log, Quiet: cfg.Watch.Quiet, Max: cfg.Watch.Max})
+		if err != nil {
+			return nil, err
+		}
+		deps.Watch = w
+		closeAll = func() error { return errors.Join(w.Close(), st.Close()) }
+	}
+	deps.Places = places{cfg: cfg, pipe: pipe, dir: st.Dir()}.list
+	return &parts{engine: engine.New(deps), reader: reader, close: closeAll}, nil
+}
+
+// pipeline wires what one build goes through.
+func pipeline(cfg *config.Config, log *slog.Logger, st *store.Store, transport *http.Transport, locks *engine.Locks) (*engine.Pipeline, error) {
+	eng, err := dockerEngine(cfg, st)
+	if err != nil {
+		return nil, err
+	}
+	insecure := func(host string) bool { return slices.Contains(cfg.Registry.Insecure, host) }
+	netrc, err := readNetrc()
+	if err != nil {
+		return nil, err
+	}
+	wheels := index.NewClient(index.Deps{
+		HTTP: &http.Client{Transport: transport}, Dir: st.Wheels(), Tmp: st.Tmp(),
+		Parallel: cfg.Fetch.Parallel, Offline: cfg.Fetch.Offline, Netrc: netrc, Log: log,
+	})
+	p := &engine.Pipeline{
+		Bases: base.NewResolver(base.Deps{
+			Keychain: authn.DefaultKeychain, Transport: transport, Insecure: insecure,
+			FromDocker: eng.Image, Cache: st, Blobs: st,
+		}),
+		Builder:  builder.New(builder.Deps{Index: wheels, Store: st, Parallel: cfg.BuildParallel(), Log: log}),
+		Layout:   publish.NewLayout(st, st),
+		Registry: publish.NewRegistry(publish.RegistryDeps{Keychain: authn.DefaultKeychain, Transport: transport, Insecure: insecure}),
+		Docker:   eng,
+		Policy:   engine.Policy{DefaultBase: cfg.Base.Default, Push: cfg.Registry.Push, Docker: cfg.Docker.Use},
+		CA:       caBundle(cfg),
+		Locks:    locks,
+		Now:      time.Now,
+	}
+	p.DockerUp = func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+		defer cancel()
+		_, err := eng.Info(ctx)
+		return err
+	}
+	return p, nil
+}
+
+func dockerEngine(cfg *config.Config, st *store.Store) (*docker.Docker, error) {
+	at, err := cfg.DockerEndpoint()
+	if err != nil {
+		return nil, err
+	}
+	return docker.New(docker.Deps{Host: at.Host, CertDir: at.Certs, Blobs: st})
+}
+
+// readNetrc reads the passwords of indexes where curl and pip look for them.
+func readNetrc() (index.Netrc, error) {
+	file := os.Getenv("NETRC")
+	if file == "" {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return nil, nil //nolint:nilerr // no home, no netrc
+		}
+		file = filepath.Join(home, ".netrc")
+	}
+	b, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read netrc: %w", err)
+	}
+	n, err := index.ParseNetrc(b)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", file, err)
+	}
+	return n, nil
+}
+
+// machine is what Python's platform.machine() says on this host.
+func machine() string {
+	switch runtime.GOARCH {
+	case "amd64":
+		return "x86_64"
+	case "arm64":
+		if runtime.GOOS == "linux" {
+			return "aarch64"
+		}
+	}
+	return runtime.GOARCH
+}
+
+// systemBundles are the places where systems keep their CA bundle (as crypto/x509 looks for it).
+var systemBundles = []string{
+	"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem",
+}
+
+// caBundle is what an image gets whose base has no CA bundle: the host's, and what tls.ca_bundle adds.
+func caBundle(cfg *config.Config) []byte {
+	var out []byte
+	for _, f := range systemBundles {
+		if b, err := os.ReadFile(f); err == nil {
+			out = b
+			break
+		}
+	}
+	if cfg.TLS.CABundle != "" {
+		if b, err := os.ReadFile(cfg.TLS.CABundle); err == nil {
+			out = append(append(out, '\n'), b...)
+		}
+	}
+	return out
+}
+
+// places tells of the targets for `GET /v1/info`.
+type places struct {
+	cfg  *config.Config
+	pipe *engine.Pipeline
+	dir  string
+}
+
+func (p places) list(ctx context.Context) []api.TargetInfo {
+	out := []api.TargetInfo{{Name: "layout", Address: p.dir}, {Name: "registry", Policy: p.cfg.Registry.Push}}
+	if p.cfg.Docker.Use == config.UseNever {
+		return out
+	}
+	d := api.TargetInfo{Name: "docker", Policy: p.cfg.Docker.Use}
+	if at, err := p.cfg.DockerEndpoint(); err == nil {
+		d.Address = at.Host
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	eng, _ := p.pipe.Docker.(*docker.Docker)
+	info, err := eng.Info(ctx)
+	if err != nil {
+		d.Error = &api.Error{Code: api.CodeUnavailable, Message: err.Error()}
+	}
+	d.Version = strings.TrimSpace(info.Version)
+	return append(out, d)
+}

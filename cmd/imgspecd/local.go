@@ -1,0 +1,91 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"time"
+
+	"github.com/imgspecd/imgspecd/api"
+	"github.com/imgspecd/imgspecd/client"
+	"github.com/imgspecd/imgspecd/config"
+	"github.com/imgspecd/imgspecd/internal/cli"
+	"github.com/imgspecd/imgspecd/internal/engine"
+	"github.com/imgspecd/imgspecd/internal/store"
+)
+
+// local runs an engine in this process for one command. It uses the daemon's
+// state directory, so it needs the daemon not to run.
+func local(ctx context.Context, cfg *config.Config) (cli.Daemon, func() error, error) {
+	p, err := assemble(cfg, logger(cfg), true)
+	if err != nil {
+		return nil, nil, err
+	}
+	own, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	ended := make(chan error, 1)
+	go func() { ended <- p.engine.Run(own) }()
+	stop := func() error {
+		cancel()
+		return errors.Join(<-ended, p.close())
+	}
+	return inProcess{p.engine}, stop, nil
+}
+
+// explain names a spec in this process and, if the state directory is free, plans it too.
+func explain(ctx context.Context, cfg *config.Config, req api.Explain) (api.Explanation, error) {
+	p, err := assemble(cfg, logger(cfg), true)
+	var locked *store.LockedError
+	switch {
+	case errors.As(err, &locked):
+		r := &engine.ProjectReader{Machine: machine(), Flytekit: cfg.Flytekit.Version, Locks: &engine.Locks{}}
+		return r.Explain(ctx, req, nil)
+	case err != nil:
+		return api.Explanation{}, err
+	}
+	x, err := p.reader.Explain(ctx, req, nil)
+	return x, errors.Join(err, p.close())
+}
+
+// inProcess is an engine as the command line asks a daemon.
+type inProcess struct{ *engine.Engine }
+
+var _ cli.Daemon = inProcess{}
+
+func (e inProcess) Info(ctx context.Context) (api.Info, error) { return e.Engine.Info(ctx), nil }
+
+func (e inProcess) Projects(ctx context.Context) ([]api.Project, error) {
+	return e.Engine.Projects(ctx), nil
+}
+
+func (e inProcess) Images(ctx context.Context) ([]api.Image, error) { return e.Engine.Images(ctx), nil }
+
+func (e inProcess) Builds(ctx context.Context, project string, limit int) ([]api.Build, error) {
+	return e.Engine.Builds(ctx, project, limit), nil
+}
+
+func (e inProcess) Image(ctx context.Context, ref string, wait time.Duration) (api.Image, error) {
+	if wait <= 0 {
+		return e.FindImage(ctx, ref)
+	}
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	return e.WaitImage(ctx, ref)
+}
+
+func (e inProcess) Events(ctx context.Context, o client.EventsOptions) iter.Seq2[api.Event, error] {
+	return func(yield func(api.Event, error) bool) {
+		events, stop := e.Engine.Events(o.Since)
+		defer stop()
+		for {
+			select {
+			case ev, open := <-events:
+				if !open || !yield(ev, nil) {
+					return
+				}
+			case <-ctx.Done():
+				yield(api.Event{}, ctx.Err())
+				return
+			}
+		}
+	}
+}
