@@ -102,15 +102,12 @@ func TestCut(t *testing.T) {
 		{[]int64{1, 1, 1, 1}, 2, []int{0, 2, 4}},
 		{[]int64{9, 1, 1, 1}, 2, []int{0, 1, 4}},
 		{[]int64{1, 1, 1, 9}, 2, []int{0, 3, 4}},
-		{[]int64{5}, 3, []int{0, 1, 1, 1}},
+		{[]int64{5}, 3, []int{0, 0, 0, 1}},
 		{nil, 2, []int{0, 0, 0}},
 	} {
 		got := Cut(tt.sizes, tt.parts)
-		if !slices.IsSorted(got) || got[0] != 0 || got[tt.parts] != len(tt.sizes) {
-			t.Errorf("Cut(%v, %d) = %v", tt.sizes, tt.parts, got)
-		}
 		if !reflect.DeepEqual(got, tt.want) {
-			t.Logf("Cut(%v, %d) = %v, thought %v", tt.sizes, tt.parts, got, tt.want)
+			t.Errorf("Cut(%v, %d) = %v, want %v", tt.sizes, tt.parts, got, tt.want)
 		}
 	}
 }

@@ -11,7 +11,11 @@ import (
 // FuzzOpen gives any bytes as a wheel. What is accepted must be written without
 // leaving the environment, twice the same, and be read back by others.
 func FuzzOpen(f *testing.F) {
-	f.Add(archive(f, everything()))
+	f.Add(forge(f, base(
+		forged{name: "demo-1.0.dist-info/entry_points.txt", data: "[console_scripts]\na = b:c\n"},
+		forged{name: "demo-1.0.data/scripts/s", data: "#!python\n", stored: true},
+		forged{name: "demo-1.0.data/data/share/x", data: "x", mode: 0o100755},
+	), nil))
 	f.Add(forge(f, base(honest("demo/a.py")), nil))
 	f.Add(forge(f, base(), zip64End(nil)))
 	l := wheel.DefaultLimits()
