@@ -36,6 +36,8 @@ func openStore(t *testing.T) *store.Store {
 	return s
 }
 
+func blobsOf(s *store.Store) blob.Store { return blob.Of(s) }
+
 // counting counts requests by method and whether they are for blobs.
 type counting struct {
 	mu    sync.Mutex
