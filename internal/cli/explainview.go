@@ -3,6 +3,8 @@ package cli
 import (
 	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -43,7 +45,7 @@ func (a *app) explanationText(e api.Explanation) string {
 		if i > 0 {
 			name = ""
 		}
-		text := clean(in.Path) + s.paint(quiet, "  "+shortDigest(in.Digest))
+		text := clean(near(in.Path)) + s.paint(quiet, "  "+shortDigest(in.Digest))
 		if !in.Named {
 			text += s.paint(quiet, "  not part of the tag")
 		}
@@ -54,6 +56,18 @@ func (a *app) explanationText(e api.Explanation) string {
 		b.WriteString(s.para(s.paint(warn, s.warn)+" ", normal, clean(n)))
 	}
 	return b.String()
+}
+
+// near writes a path from the working directory, if it lies in it.
+func near(path string) string {
+	wd, err := os.Getwd()
+	if err != nil || !filepath.IsAbs(path) {
+		return path
+	}
+	if rel, err := filepath.Rel(wd, path); err == nil && filepath.IsLocal(rel) {
+		return rel
+	}
+	return path
 }
 
 func wasText(s screen, e api.Explanation) string {
