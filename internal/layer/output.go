@@ -27,6 +27,7 @@ type output struct {
 	tarSum  hash.Hash
 	enc     encoder
 	pending []byte // plain bytes that no member holds yet; already in tarSum
+	scratch []byte // pending, encoded
 	headLen int64  // of the open member: plain bytes and CRC-32 before the stream
 	headCRC uint32
 	inline  worker
@@ -51,9 +52,9 @@ func (o *output) begin(j *job) error {
 	if len(o.pending) == 0 {
 		return nil
 	}
-	err := o.write(o.enc.append(nil, o.pending, false))
+	o.scratch = o.enc.append(o.scratch[:0], o.pending, false)
 	o.pending = o.pending[:0]
-	return err
+	return o.write(o.scratch)
 }
 
 // chunk is a piece of an entry: of its raw stream, of its content, or of both.
@@ -109,7 +110,8 @@ func (o *output) flushPending(n int) error {
 	if err := o.write(gzipHeader); err != nil {
 		return err
 	}
-	if err := o.write(o.enc.append(nil, o.pending, true)); err != nil {
+	o.scratch = o.enc.append(o.scratch[:0], o.pending, true)
+	if err := o.write(o.scratch); err != nil {
 		return err
 	}
 	err := o.trailer(crc32.ChecksumIEEE(o.pending), int64(len(o.pending)))

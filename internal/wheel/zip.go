@@ -301,22 +301,30 @@ func parseExtra(extra []byte, e *zipEntry, offset *int64) (zip64 bool, err error
 	return seen, nil
 }
 
+// parseZip64 takes the values that the header has no room for. Some writers (Bazel's
+// among them, so protobuf's wheels) always write both sizes: then they must be the header's.
 func parseZip64(body []byte, e *zipEntry, offset *int64) error {
 	fields := []*int64{&e.size, &e.csize}
 	if offset != nil {
 		fields = append(fields, offset)
 	}
+	both := len(body) == 16 && e.size != max32 && e.csize != max32
 	for _, f := range fields {
-		if *f != max32 {
+		if *f != max32 && !both {
 			continue
 		}
 		if len(body) < 8 || le.Uint64(body) > 1<<62 {
 			return refuseEntry(e.name, "damaged ZIP64 field")
 		}
-		*f = int64(le.Uint64(body))
-		body = body[8:]
+		v := int64(le.Uint64(body))
+		if *f != max32 && *f != v {
+			return refuseEntry(e.name, "its ZIP64 field and its header give different sizes")
+		}
+		*f = v
+		if body = body[8:]; both && len(body) == 0 {
+			break
+		}
 	}
-	// Some writers put both sizes there although the header had room for them.
 	if len(body) != 0 {
 		return refuseEntry(e.name, "its ZIP64 field holds more than its header asks for")
 	}
