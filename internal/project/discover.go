@@ -27,11 +27,13 @@ var (
 	exprPy string
 	//go:embed discover_call.py
 	callPy string
+	//go:embed discover_import.py
+	importPy string
 	//go:embed discover.py
 	mainPy string
 )
 
-func script() string { return valuesPy + exprPy + callPy + mainPy }
+func script() string { return valuesPy + exprPy + callPy + importPy + mainPy }
 
 const (
 	scriptLimit = 30 * time.Second
@@ -267,7 +269,8 @@ func (p *reading) keep(a fileAnswer) {
 func (p *reading) take(a fileAnswer) {
 	p.inputs(a.File)
 	for path, digest := range a.Deps {
-		if digest != "" || strings.HasPrefix(path, p.dir+"/") && filepath.Dir(path) == p.dir {
+		installed := slices.ContainsFunc(p.site, func(site string) bool { return strings.HasPrefix(path, site+"/") })
+		if !installed && (digest != "" || filepath.Dir(path) == p.dir) { // what comes into a folder of its own is seen by Dirs
 			p.inputs(path)
 		}
 	}

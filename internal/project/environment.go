@@ -20,7 +20,8 @@ func (p *reading) environment(o Options) {
 	p.inputs(lock, filepath.Join(p.dir, ".venv", "pyvenv.cfg"), filepath.Join(p.dir, ".python-version"), filepath.Join(p.dir, "pyproject.toml"))
 	switch venv, locked := distInfo(p.site, "flytekit"), lockedVersion(lock, "flytekit"); {
 	case venv != "":
-		r.Flytekit, r.FlytekitSource = venv, "venv"
+		r.Flytekit, r.FlytekitSource = version(venv), "venv"
+		p.inputs(filepath.Join(venv, "METADATA")) // it goes when another release is installed
 	case locked != "":
 		r.Flytekit, r.FlytekitSource = locked, "lock"
 	case o.Flytekit != "":
@@ -31,15 +32,21 @@ func (p *reading) environment(o Options) {
 	r.Python, r.PythonSource = p.pythonMinor()
 }
 
-// distInfo is the version of an installed distribution, by the name of its directory.
+// distInfo is the directory that describes an installed distribution.
 func distInfo(site []string, name string) string {
 	for _, s := range site {
 		found, _ := filepath.Glob(filepath.Join(s, name+"-*.dist-info"))
-		for _, f := range found {
-			return strings.TrimSuffix(strings.TrimPrefix(filepath.Base(f), name+"-"), ".dist-info")
+		if len(found) > 0 {
+			return found[0]
 		}
 	}
 	return ""
+}
+
+// version reads the version from the name of such a directory.
+func version(distInfo string) string {
+	_, v, _ := strings.Cut(strings.TrimSuffix(filepath.Base(distInfo), ".dist-info"), "-")
+	return v
 }
 
 // lockedVersion scans a uv.lock for the version of a package. A lock that uv has written has name and

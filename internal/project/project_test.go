@@ -178,6 +178,34 @@ wf.py:12 wf.py:12 {"name": "b2"}
 wf.py:16 d {"name": "local"}
 wf.py:13 : it depends on what is decided at line 9`,
 		},
+		"branches in branches, functions, classes, matches": {
+			files: map[string]string{"wf.py": `
+from flytekit import ImageSpec
+import mystery
+if mystery.a:
+    if mystery.b:
+        a = ImageSpec(name="a1")
+    else:
+        x = 1
+    with mystery.c as d:
+        b = ImageSpec(name="b")
+class Images:
+    REG = "ghcr.io/c"
+    c = ImageSpec(name="c", registry=REG)
+def later():
+    from flytekit import ImageSpec as IS
+    name = "d"
+    return IS(name=name, base_image=Images.c)
+e = lambda n: ImageSpec(name=n)
+async def f(*, x=ImageSpec(name="f")): ...
+`},
+			want: `wf.py:6 a {"name": "a1"}
+wf.py:10 b {"name": "b"}
+wf.py:13 c {"name": "c", "registry": "ghcr.io/c"}
+wf.py:19 wf:19 {"name": "f"}
+wf.py:17 wf:17 {"name": "d", "base_image": {"__imagespec__": {"name": "c", "registry": "ghcr.io/c"}}}
+wf.py:18 name: it is known only when the function at line 18 is called`,
+		},
 		"libraries that may be missing": {
 			files: map[string]string{"wf.py": "try:\n    from union import ImageSpec\nexcept ImportError:\n    from flytekit import ImageSpec\na = ImageSpec(name='a')\n"},
 			want:  `wf.py:5 a {"name": "a"}`,

@@ -2,8 +2,11 @@ package watch
 
 import (
 	"context"
+	"errors"
 	"slices"
+	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -95,4 +98,14 @@ func TestSettleGathersWhileNobodyReceives(t *testing.T) {
 		case <-time.After(time.Minute):
 		}
 	})
+}
+
+func TestExplainNamesTheLimit(t *testing.T) {
+	for errno, setting := range map[error]string{
+		syscall.ENOSPC: "fs.inotify.max_user_watches", syscall.EMFILE: "fs.inotify.max_user_instances",
+	} {
+		if err := explain(errno); !errors.Is(err, errno) || !strings.Contains(err.Error(), setting) {
+			t.Errorf("got %v, want %s in it", err, setting)
+		}
+	}
 }
