@@ -18,6 +18,8 @@ type pyproject struct {
 	defaultGroups   []string
 	allGroups       bool // default-groups = "all"
 	groups          []string
+	filledGroups    []string // those of groups that name a requirement
+	workspace       bool
 	groupPython     map[string]pypa.Specifiers
 	noBinary        bool
 	noBinaryPackage []string
@@ -29,9 +31,10 @@ type wirePyproject struct {
 	Project *struct {
 		Name string `toml:"name"`
 	} `toml:"project"`
-	Groups map[string]any `toml:"dependency-groups"`
+	Groups map[string][]any `toml:"dependency-groups"`
 	Tool   struct {
 		UV struct {
+			Workspace       any      `toml:"workspace"`
 			DefaultGroups   any      `toml:"default-groups"`
 			NoBinary        bool     `toml:"no-binary"`
 			NoBinaryPackage []string `toml:"no-binary-package"`
@@ -53,7 +56,13 @@ func parsePyproject(data []byte) (pyproject, error) {
 	p := pyproject{
 		noBinary: uv.NoBinary, noBinaryPackage: normalized(uv.NoBinaryPackage),
 		noBuild: uv.NoBuild, noBuildPackage: normalized(uv.NoBuildPackage),
-		groups: normalized(slices.Sorted(maps.Keys(wire.Groups))),
+		groups:    normalized(slices.Sorted(maps.Keys(wire.Groups))),
+		workspace: uv.Workspace != nil,
+	}
+	for name, list := range wire.Groups {
+		if slices.ContainsFunc(list, func(item any) bool { _, ok := item.(string); return ok }) {
+			p.filledGroups = append(p.filledGroups, pypa.NormalizeName(name))
+		}
 	}
 	if wire.Project != nil {
 		if p.name = pypa.NormalizeName(wire.Project.Name); p.name == "" {
@@ -70,10 +79,19 @@ func parsePyproject(data []byte) (pyproject, error) {
 		}
 		p.groupPython[pypa.NormalizeName(name)] = spec
 	}
-	return p, p.setDefaultGroups(uv.DefaultGroups)
+	if err := p.setDefaultGroups(uv.DefaultGroups); err != nil {
+		return p, &Error{File: pyprojectFile, Reason: "[tool.uv]: " + err.Error()}
+	}
+	for _, name := range p.defaultGroups {
+		if name != devGroup && !slices.Contains(p.groups, name) {
+			return p, &Error{File: pyprojectFile,
+				Reason: "default-groups of [tool.uv] names a group that [dependency-groups] does not have: " + name}
+		}
+	}
+	return p, nil
 }
 
-// setDefaultGroups reads [tool.uv] default-groups: a list, or "all". uv's own default, the group dev, plays no
+// setDefaultGroups reads the value of default-groups: a list, or "all". uv's own default, the group dev, plays no
 // part here, because an image is synced without it.
 func (p *pyproject) setDefaultGroups(value any) error {
 	switch v := value.(type) {
@@ -85,17 +103,20 @@ func (p *pyproject) setDefaultGroups(value any) error {
 			return nil
 		}
 	case []any:
+		var names []string
 		for _, item := range v {
 			name, ok := item.(string)
-			if name = pypa.NormalizeName(name); !ok || name != devGroup && !slices.Contains(p.groups, name) {
-				return &Error{File: pyprojectFile,
-					Reason: "default-groups of [tool.uv] names a group that [dependency-groups] does not have: " + name}
+			if !ok {
+				break
 			}
-			p.defaultGroups = append(p.defaultGroups, name)
+			names = append(names, name)
 		}
-		return nil
+		if len(names) == len(v) {
+			p.defaultGroups = normalized(names)
+			return nil
+		}
 	}
-	return &Error{File: pyprojectFile, Reason: `default-groups of [tool.uv] is neither a list of names nor "all"`}
+	return errors.New("default-groups is neither a list of names nor \"all\"")
 }
 
 // devGroup is the group that --no-dev leaves out.

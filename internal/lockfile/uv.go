@@ -36,6 +36,7 @@ type pkg struct {
 	groups  map[string][]dep
 	wheels  []file
 	sdist   *file
+	meta    bool // its declared metadata is in the lock
 	line    int
 }
 

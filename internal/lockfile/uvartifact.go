@@ -45,7 +45,8 @@ func (u *UV) artifacts(chosen []int, env pypa.Environment) ([]Artifact, error) {
 func (u *UV) artifact(p *pkg, ranks map[pypa.Tag]int, env pypa.Environment) (Artifact, error) {
 	a := Artifact{Name: p.name, Version: p.version}
 	noWheel, noBuild := u.project.refusesWheels(p.name), u.project.refusesBuilds(p.name)
-	if _, tree := p.source.tree(); !tree && p.source.Git == "" && !noWheel {
+	dir, tree := p.source.tree()
+	if !tree && p.source.Git == "" && !noWheel {
 		best, err := bestWheel(p, ranks)
 		if err != nil {
 			return a, err
@@ -55,14 +56,14 @@ func (u *UV) artifact(p *pkg, ranks map[pypa.Tag]int, env pypa.Environment) (Art
 		}
 	}
 	switch {
-	case noWheel && noBuild:
+	case noWheel && noBuild && !tree:
 		return a, fmt.Errorf("[tool.uv] allows neither a wheel of %s nor a build of it", p.title())
-	case noBuild:
+	case noBuild && !tree: // uv builds local directories all the same
 		return a, fmt.Errorf("no wheel of %s fits %s, and [tool.uv] does not allow to build it", p.title(), env)
 	}
 	a.Sdist = true
 	a.Reason = p.buildReason(noWheel, env)
-	if dir, ok := p.source.tree(); ok {
+	if tree {
 		a.Path = dir
 		a.Direct = &Direct{URL: fileURL(dir), Editable: p.source.Editable != ""}
 		return a, nil

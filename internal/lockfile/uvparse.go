@@ -45,7 +45,15 @@ func ParseUV(lock, pyproject []byte) (*UV, error) {
 	if b.u.root, err = b.u.findRoot(pyproject != nil); err != nil {
 		return nil, err
 	}
-	return b.u, b.u.checkTail()
+	if pyproject == nil {
+		if err := b.u.project.setDefaultGroups(wire.defaultGroups(b.u.root)); err != nil {
+			return nil, &Error{File: uvLockFile, Reason: err.Error()}
+		}
+	}
+	if err := b.u.checkWhole(); err != nil {
+		return nil, err
+	}
+	return b.u, nil
 }
 
 // decodeUV reads the TOML, after the checks that tell more than a syntax error would.
@@ -178,7 +186,8 @@ func (b *uvBuilder) onePackage(w wirePackage) (pkg, error) {
 	if w.Name == "" {
 		return pkg{}, fmt.Errorf("a package has no name")
 	}
-	p := pkg{name: pypa.NormalizeName(w.Name), version: w.Version, source: w.Source, wheels: w.Wheels, sdist: w.Sdist}
+	p := pkg{name: pypa.NormalizeName(w.Name), version: w.Version, source: w.Source, wheels: w.Wheels, sdist: w.Sdist,
+		meta: w.Metadata != nil}
 	if w.Source == (source{}) {
 		return pkg{}, fmt.Errorf("package %s has no source that is known here", p.name)
 	}
@@ -312,53 +321,4 @@ func (u *UV) findRoot(named bool) (int, error) {
 	}
 	return 0, &Error{File: uvLockFile, Line: u.packages[found[1]].line,
 		Reason: fmt.Sprintf("the project %s is in the lock more than once", name)}
-}
-
-// checkTail refuses a lock that was cut between two lines, which leaves valid TOML: its last package then lacks what
-// every package has, and packages after it are missing, so that nothing leads to some that are there.
-func (u *UV) checkTail() error {
-	if len(u.packages) == 0 {
-		return nil
-	}
-	last := &u.packages[len(u.packages)-1]
-	_, tree := last.source.tree()
-	cut := len(last.wheels) == 0 && last.sdist == nil && last.source.Git == ""
-	if tree {
-		cut = len(last.deps) == 0
-	}
-	if !cut || u.allReached() {
-		return nil
-	}
-	return &Error{File: uvLockFile, Line: last.line, Reason: fmt.Sprintf("the file ends too early: package %s is not whole", last.name),
-		Hint: "it is being written, or its writing was cut short"}
-}
-
-// allReached reports whether each package is the project, a member, or something that another one depends on.
-func (u *UV) allReached() bool {
-	reached := make([]bool, len(u.packages))
-	mark := func(deps []dep) {
-		for _, d := range deps {
-			reached[d.pkg] = true
-		}
-	}
-	for i, p := range u.packages {
-		if _, ok := p.source.tree(); ok {
-			reached[i] = true
-		}
-		mark(p.deps)
-		for _, deps := range p.extras {
-			mark(deps)
-		}
-		for _, deps := range p.groups {
-			mark(deps)
-		}
-	}
-	for _, list := range u.groups {
-		for _, r := range list {
-			for _, i := range u.byName[r.name] {
-				reached[i] = true
-			}
-		}
-	}
-	return !slices.Contains(reached, false)
 }

@@ -14,8 +14,9 @@ type wireLock struct {
 }
 
 type wireManifest struct {
-	Members []string                     `toml:"members"`
-	Groups  map[string][]wireRequirement `toml:"dependency-groups"`
+	Members       []string                     `toml:"members"`
+	DefaultGroups any                          `toml:"default-groups"` // since revision 5
+	Groups        map[string][]wireRequirement `toml:"dependency-groups"`
 }
 
 type wireRequirement struct {
@@ -35,7 +36,13 @@ type wirePackage struct {
 	DevGroups map[string][]wireDep `toml:"dependency-groups"` // another name for dev-dependencies
 	Wheels    []file               `toml:"wheels"`
 	Sdist     *file                `toml:"sdist"`
+	Metadata  *wireMetadata        `toml:"metadata"`
+
+	DefaultGroups any `toml:"default-groups"` // since revision 5
 }
+
+// wireMetadata is only asked whether it is there.
+type wireMetadata struct{}
 
 type wireDep struct {
 	Name    string   `toml:"name"`
@@ -74,4 +81,12 @@ type file struct {
 	Filename string `toml:"filename"` // of a wheel locked by path
 	Hash     string `toml:"hash"`
 	Size     int64  `toml:"size"`
+}
+
+// defaultGroups returns the groups that the lock itself says are synced by default.
+func (w *wireLock) defaultGroups(root int) any {
+	if root < 0 {
+		return w.Manifest.DefaultGroups
+	}
+	return w.Packages[root].DefaultGroups
 }

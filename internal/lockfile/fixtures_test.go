@@ -1,0 +1,62 @@
+package lockfile
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/imgspecd/imgspecd/internal/pypa"
+)
+
+// environments are the ones that the fixtures of testdata/uv are selected for.
+func environments() []pypa.Environment {
+	glibc, musl := pypa.Libc{Kind: "glibc", Major: 2, Minor: 36}, pypa.Libc{Kind: "musl", Major: 1, Minor: 2}
+	out := []pypa.Environment{
+		{Python: "3.11.2", OS: "linux", Arch: "amd64", Libc: pypa.Libc{Kind: "glibc", Major: 2, Minor: 17}},
+		{Python: "3.14.0rc2", OS: "linux", Arch: "amd64", Libc: glibc},
+	}
+	for _, python := range []string{"3.10.19", "3.11.11", "3.12.12", "3.13.9", "3.14.1"} {
+		out = append(out,
+			pypa.Environment{Python: python, OS: "linux", Arch: "amd64", Libc: glibc},
+			pypa.Environment{Python: python, OS: "linux", Arch: "arm64", Libc: glibc},
+			pypa.Environment{Python: python, OS: "linux", Arch: "amd64", Libc: musl})
+	}
+	return out
+}
+
+// fixtures returns the directories of testdata/uv: projects locked by real uv, by name.
+func fixtures(t testing.TB) []string {
+	t.Helper()
+	entries, err := os.ReadDir("testdata/uv")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, e := range entries {
+		if e.IsDir() {
+			names = append(names, e.Name())
+		}
+	}
+	return names
+}
+
+func readFixture(t testing.TB, name string) (lock, pyproject []byte) {
+	t.Helper()
+	var err error
+	if lock, err = os.ReadFile(filepath.Join("testdata/uv", name, "uv.lock")); err != nil {
+		t.Fatal(err)
+	}
+	if pyproject, err = os.ReadFile(filepath.Join("testdata/uv", name, "pyproject.toml")); err != nil {
+		t.Fatal(err)
+	}
+	return lock, pyproject
+}
+
+func parseFixture(t testing.TB, name string) *UV {
+	t.Helper()
+	u, err := ParseUV(readFixture(t, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
