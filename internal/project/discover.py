@@ -66,6 +66,9 @@ class Statements(Imports):
         self.unsure = []  # reasons why the statement may not run; None where specs are candidates all the same
         self.deferred = []
         self.poison = {}
+        self.rebound = set()  # names of the module that were bound more than once
+        self.calling = False  # in a body that runs at a time that is not known
+        self.classes = []  # scopes of classes: the functions in them do not see these
 
     # What expressions ask for.
 
@@ -76,6 +79,8 @@ class Statements(Imports):
                 continue
             if i == 0 and name in self.poison:
                 return Binding(Unknown(self.poison[name]))
+            if i == 0 and self.calling and name in self.rebound:
+                return Binding(Unknown("%s changes, and when the function runs is not known" % name))
             if isinstance(binding.value, Lazy):
                 value = binding.value.follow()
                 binding = self.scopes[i][name] = value if isinstance(value, Binding) else Binding(value)
@@ -233,6 +238,8 @@ class Statements(Imports):
         if isinstance(target, ast.Name):
             if isinstance(value, Spec) and not value.variable and value in self.module.specs:
                 value.variable = target.id
+            if len(self.scopes) == 1 and target.id in self.module.names:
+                self.rebound.add(target.id)
             self.scopes[-1][target.id] = Binding(value, reads)
         elif isinstance(target, (ast.Tuple, ast.List)):
             parts = value if isinstance(value, (list, tuple)) and len(value) == len(target.elts) else None
@@ -246,6 +253,9 @@ class Statements(Imports):
             self.store(target, value)
         elif isinstance(target, ast.Attribute):
             owner = self.eval(target.value)
+            if isinstance(owner, Module):
+                why = "line %d of %s changes it" % (target.lineno, os.path.basename(self.module.path))
+                owner.names[target.attr] = Binding(Unknown(why))
             if isinstance(owner, Spec) and not owner.bad:
                 owner.bad = (target.attr, "line %d changes the spec after it was made" % target.lineno)
 
@@ -263,6 +273,7 @@ class Statements(Imports):
         if not isinstance(node.target, ast.Name):
             self.bind(node.target, Unknown("line %d changes the value" % node.lineno), reads)
             return
+        self.rebound.add(node.target.id)
         old = self.lookup(node.target.id)
         now = old.value if old else Unknown("the name %s is not known" % node.target.id)
         if isinstance(now, (list, dict)):
@@ -397,7 +408,8 @@ class Statements(Imports):
     do_AsyncFunctionDef = do_FunctionDef
 
     def later(self, node, arguments, body):
-        self.deferred.append((node, arguments, body, list(self.scopes)))
+        scopes = [s for s in self.scopes if not any(s is c for c in self.classes)]
+        self.deferred.append((node, arguments, body, scopes))
 
     def function(self, node, arguments, body, scopes):
         """Looks into a body that runs later, if at all: names of the module have their last value there."""
@@ -406,7 +418,7 @@ class Statements(Imports):
         names += [a.arg for a in (args.vararg, args.kwarg) if a]
         why = "it is known only when the function at line %d is called" % node.lineno
         self.scopes = scopes + [{n: Binding(Unknown(why)) for n in names}]
-        self.unsure, self.control = [None], []
+        self.unsure, self.control, self.calling = [None], [], True
         if isinstance(body[0], ast.expr):
             self.eval(body[0])
         else:
@@ -416,8 +428,9 @@ class Statements(Imports):
         for n in node.decorator_list + node.bases + [k.value for k in node.keywords]:
             self.eval(n)
         with self.nested():
-            self.block(node.body)
             names = self.scopes[-1]
+            self.classes.append(names)
+            self.block(node.body)
         plain = not (node.decorator_list or node.bases or node.keywords)
         value = Ext("class " + node.name)
         if plain:

@@ -206,6 +206,34 @@ wf.py:19 wf:19 {"name": "f"}
 wf.py:17 wf:17 {"name": "d", "base_image": {"__imagespec__": {"name": "c", "registry": "ghcr.io/c"}}}
 wf.py:18 name: it is known only when the function at line 18 is called`,
 		},
+		"scopes": {
+			files: map[string]string{"settings.py": "REG = 'a'\n", "wf.py": `
+from flytekit import ImageSpec
+import settings
+NAME = "module"
+class K:
+    NAME = "class"
+    def method(self):
+        return ImageSpec(name=NAME)
+PIN = "1"
+def make():
+    return ImageSpec(name="m", packages=[PIN])
+img = make()
+PIN = "2"
+settings.REG = "b"
+a = ImageSpec(name="a", registry=settings.REG)
+X = ["a"]
+Y = X
+Y += ["b"]
+b = ImageSpec(name="b", packages=X)
+c = ImageSpec(name="c", packages=Y)
+`},
+			want: `wf.py:20 c {"name": "c", "packages": ["a", "b"]}
+wf.py:8 wf:8 {"name": "module"}
+wf.py:11 packages: PIN changes, and when the function runs is not known
+wf.py:15 registry: line 14 of wf.py changes it
+wf.py:19 packages: line 18 changes the value in place`,
+		},
 		"libraries that may be missing": {
 			files: map[string]string{"wf.py": "try:\n    from union import ImageSpec\nexcept ImportError:\n    from flytekit import ImageSpec\na = ImageSpec(name='a')\n"},
 			want:  `wf.py:5 a {"name": "a"}`,
