@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
+	"math/bits"
 	"slices"
 )
 
@@ -24,9 +25,13 @@ type Budget struct {
 // the 64 that an image may put on its base.
 func DefaultBudget() Budget { return Budget{Own: 38, Buckets: 24, Part: 1 << 30} }
 
-// ladder is the sizes from which a package may get a layer of its own. The steps
-// are wide, so that one more package seldom moves an environment to another step.
-var ladder = [...]int64{0, 128 << 10, 512 << 10, 2 << 20, 8 << 20, 32 << 20, 128 << 20, 512 << 20}
+// ladder is the sizes from which a package may get a layer of its own. When an
+// environment moves to another step, only the packages between the two steps change
+// their layer: the steps are narrow where most packages are.
+var ladder = [...]int64{
+	0, 64 << 10, 96 << 10, 128 << 10, 192 << 10, 256 << 10, 384 << 10, 512 << 10, 768 << 10,
+	1 << 20, 2 << 20, 4 << 20, 8 << 20, 16 << 20, 32 << 20, 64 << 20, 128 << 20, 256 << 20, 512 << 20,
+}
 
 // Share is the packages that one layer holds.
 type Share struct {
@@ -39,10 +44,14 @@ type Share struct {
 // name and size and from the step of the ladder alone, so a change of one package
 // moves no other: the big ones have a layer each, the small ones fall into buckets
 // by their name. The result does not depend on the order of pkgs: own layers come
-// first, sorted by name, then the buckets that hold something.
+// first, the big ones below, then the buckets that hold something. An engine with a
+// graph driver takes all layers above a changed one anew, so what is big lies deep;
+// among packages of about one size the name decides, so that a new version moves nothing.
 func Group(pkgs []Sized, b Budget) []Share {
 	pkgs = slices.Clone(pkgs)
-	slices.SortFunc(pkgs, func(x, y Sized) int { return cmp.Compare(x.Name, y.Name) })
+	slices.SortFunc(pkgs, func(x, y Sized) int {
+		return cmp.Or(cmp.Compare(bits.Len64(uint64(y.Size)), bits.Len64(uint64(x.Size))), cmp.Compare(x.Name, y.Name))
+	})
 	own := ownLayers(pkgs, b)
 	var shares []Share
 	buckets := make([][]string, max(b.Buckets, 1))
@@ -63,6 +72,7 @@ func Group(pkgs []Sized, b Budget) []Share {
 	}
 	for _, names := range buckets {
 		if len(names) > 0 {
+			slices.Sort(names)
 			shares = append(shares, Share{Names: names})
 		}
 	}

@@ -78,7 +78,7 @@ func places(pkgs []Sized) map[string]string {
 
 func TestGroupSplits(t *testing.T) {
 	shares := Group([]Sized{{"torch", 5 << 29}, {"small", 10}}, DefaultBudget())
-	want := []Share{{Names: []string{"small"}}, {[]string{"torch"}, 1, 3}, {[]string{"torch"}, 2, 3}, {[]string{"torch"}, 3, 3}}
+	want := []Share{{[]string{"torch"}, 1, 3}, {[]string{"torch"}, 2, 3}, {[]string{"torch"}, 3, 3}, {Names: []string{"small"}}}
 	if !reflect.DeepEqual(shares, want) {
 		t.Errorf("layers %v, want %v", shares, want)
 	}
