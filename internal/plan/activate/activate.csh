@@ -2,6 +2,8 @@
 
 alias deactivate 'if ($?_OLD_VIRTUAL_PATH) setenv PATH "$_OLD_VIRTUAL_PATH"; unset _OLD_VIRTUAL_PATH; unsetenv VIRTUAL_ENV; unsetenv VIRTUAL_ENV_PROMPT; rehash; unalias deactivate'
 
+if ($?_OLD_VIRTUAL_PATH) setenv PATH "$_OLD_VIRTUAL_PATH" # what an earlier environment left
+
 setenv VIRTUAL_ENV '@VENV@'
 setenv VIRTUAL_ENV_PROMPT '.venv'
 set _OLD_VIRTUAL_PATH = "$PATH"
