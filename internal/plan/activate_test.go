@@ -37,7 +37,7 @@ func TestActivation(t *testing.T) {
 			const off, on = "/usr/bin:/bin\n/usr\n", "/root/.venv/bin:/usr/bin:/bin\n/root/.venv\n"
 			want := off + on + on + off
 			got := strings.TrimRight(string(out), "\n") + "\n" // tcsh ends with a line of its own
-			if c.script == "activate.csh" { // it leaves PYTHONHOME alone
+			if c.script == "activate.csh" {                    // it leaves PYTHONHOME alone
 				want = off + on + "/usr\n" + on + "/usr\n" + off
 			}
 			if got != want {

@@ -2,7 +2,10 @@
 
 alias deactivate 'if ($?_OLD_VIRTUAL_PATH) setenv PATH "$_OLD_VIRTUAL_PATH"; unset _OLD_VIRTUAL_PATH; unsetenv VIRTUAL_ENV; unsetenv VIRTUAL_ENV_PROMPT; rehash; unalias deactivate'
 
-if ($?_OLD_VIRTUAL_PATH) setenv PATH "$_OLD_VIRTUAL_PATH" # what an earlier environment left
+# what an earlier environment left
+if ($?_OLD_VIRTUAL_PATH) then
+    setenv PATH "$_OLD_VIRTUAL_PATH"
+endif
 
 setenv VIRTUAL_ENV '@VENV@'
 setenv VIRTUAL_ENV_PROMPT '.venv'
