@@ -56,6 +56,13 @@ func logger(cfg *config.Config) *slog.Logger {
 // assemble wires an engine. A single command's (ephemeral) watches nothing and leaves the records of projects alone.
 func assemble(cfg *config.Config, log *slog.Logger, ephemeral bool) (*parts, error) {
 	st, err := store.Open(cfg.StateDir)
+	var locked *store.LockedError
+	if errors.As(err, &locked) {
+		return nil, &api.Error{
+			Code: api.CodeConflict, Message: "another imgspecd uses the state directory " + locked.Dir,
+			Hint: "a daemon runs there: ask it (imgspecd status), stop it, or name another --state-dir",
+		}
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"log/slog"
 	"time"
 
 	"github.com/imgspecd/imgspecd/api"
@@ -11,13 +12,16 @@ import (
 	"github.com/imgspecd/imgspecd/config"
 	"github.com/imgspecd/imgspecd/internal/cli"
 	"github.com/imgspecd/imgspecd/internal/engine"
-	"github.com/imgspecd/imgspecd/internal/store"
 )
+
+// quiet keeps a single command's engine from writing between the command's own lines:
+// what matters of a build is in its log.
+var quiet = slog.New(slog.DiscardHandler)
 
 // local runs an engine in this process for one command. It uses the daemon's
 // state directory, so it needs the daemon not to run.
 func local(ctx context.Context, cfg *config.Config) (cli.Daemon, func() error, error) {
-	p, err := assemble(cfg, logger(cfg), true)
+	p, err := assemble(cfg, quiet, true)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -33,10 +37,10 @@ func local(ctx context.Context, cfg *config.Config) (cli.Daemon, func() error, e
 
 // explain names a spec in this process and, if the state directory is free, plans it too.
 func explain(ctx context.Context, cfg *config.Config, req api.Explain) (api.Explanation, error) {
-	p, err := assemble(cfg, logger(cfg), true)
-	var locked *store.LockedError
+	p, err := assemble(cfg, quiet, true)
+	var failed *api.Error
 	switch {
-	case errors.As(err, &locked):
+	case errors.As(err, &failed) && failed.Code == api.CodeConflict: // a daemon has the state directory: the name needs none
 		r := &engine.ProjectReader{Machine: machine(), Flytekit: cfg.Flytekit.Version, Locks: &engine.Locks{}}
 		return r.Explain(ctx, req, nil)
 	case err != nil:

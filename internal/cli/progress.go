@@ -78,6 +78,11 @@ func (v statusView) progress(im api.Image) string {
 	return b.String()
 }
 
+// over reports whether a step has all it wanted.
+func over(p api.Progress) bool {
+	return p.BytesTotal > 0 && p.Bytes >= p.BytesTotal && p.Items >= p.ItemsTotal
+}
+
 func (v statusView) step(im api.Image, p api.Progress) string {
 	var parts []string
 	if p.Bytes > 0 || p.BytesTotal > 0 {
@@ -88,11 +93,12 @@ func (v statusView) step(im api.Image, p api.Progress) string {
 	} else if p.Items > 0 {
 		parts = append(parts, count(p.Items, itemName(p.Step)))
 	}
-	if per := v.rates.of(im, p); per > 0 {
-		parts = append(parts, size(int64(per))+"/s")
+	if per := v.rates.of(im, p); per > 0 && !over(p) {
+		speed := size(int64(per)) + "/s"
 		if left := float64(p.BytesTotal-p.Bytes) / per; p.BytesTotal > p.Bytes && left >= 1 {
-			parts = append(parts, fmt.Sprintf("%s left", upTime(time.Duration(left*float64(time.Second)))))
+			speed = fmt.Sprintf("%s left", upTime(time.Duration(left*float64(time.Second))))
 		}
+		parts = append(parts, speed)
 	}
 	name := pad(clean(stepName(p)), 8)
 	text := strings.Join(parts, v.sep)

@@ -152,7 +152,9 @@ func (v statusView) below(im api.Image) string {
 		}
 		b.WriteString(v.para(lead, normal, clean(text)) + v.hint(lead, im.Error.Hint))
 		if im.State == api.Failed && im.Build != "" {
-			b.WriteString(v.hint(lead, "imgspecd logs "+clean(im.Label)))
+			if im.Build != "" {
+				b.WriteString(v.hint(lead, "imgspecd logs "+clean(im.Label)))
+			}
 		}
 	case len(im.Progress) > 0:
 		b.WriteString(v.progress(im))

@@ -258,6 +258,7 @@ func (l *loop) bad(im *image, step step, now time.Time) {
 		im.badSince = now
 	}
 	err := im.spec.Err
+	im.view.Build = "" // no build is to blame
 	if step == refuse {
 		l.show(im, api.Failed, err.Message, err)
 		return
