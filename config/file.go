@@ -3,8 +3,11 @@ package config
 import (
 	"errors"
 	"fmt"
+	"io"
+	"os"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/pelletier/go-toml/v2"
 	"github.com/pelletier/go-toml/v2/unstable"
@@ -28,6 +31,32 @@ func place(file string, line int) string {
 		return file
 	}
 	return fmt.Sprintf("%s:%d", file, line)
+}
+
+// maxFile bounds a settings file, for a project's comes from anywhere, and the
+// TOML decoder takes time in the square of a table's keys (go-toml 2.4, 2026).
+const maxFile = 256 << 10
+
+// readFile reads a settings file. In a repository it may be a link to a device or
+// a pipe, which a plain read would never come back from.
+func readFile(file string) ([]byte, error) {
+	f, err := os.OpenFile(file, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	fi, err := f.Stat()
+	switch {
+	case err != nil:
+		return nil, err
+	case !fi.Mode().IsRegular():
+		return nil, &FileError{File: file, Reason: "it is not a regular file"}
+	}
+	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err == nil && len(data) > maxFile {
+		return nil, &FileError{File: file, Reason: fmt.Sprintf("it is larger than %d KiB", maxFile>>10)}
+	}
+	return data, err
 }
 
 // read lays the settings of one file over l. prefix is the table they stand in.
@@ -81,47 +110,61 @@ func flatten(doc map[string]any) map[string]any {
 
 // keyLines returns the line of every key in a document that parses.
 func keyLines(data []byte) map[string]int {
-	lines := map[string]int{}
-	p := unstable.Parser{}
-	p.Reset(data)
+	f := finder{lines: map[string]int{}, newlines: newlines(data)}
+	f.parser.Reset(data)
 	var table []string
-	for p.NextExpression() {
-		e := p.Expression()
-		var name []string
-		line := 0
-		for it := e.Key(); it.Next(); {
-			n := it.Node()
-			name = append(name, string(n.Data))
-			line = p.Shape(n.Raw).Start.Line
-		}
-		if e.Kind == unstable.KeyValue {
-			name = append(slices.Clone(table), name...)
-			inlineLines(&p, e.Value(), name, lines)
-		} else {
-			table = name
-		}
-		if _, seen := lines[strings.Join(name, ".")]; !seen {
-			lines[strings.Join(name, ".")] = line
+	for f.parser.NextExpression() {
+		e := f.parser.Expression()
+		switch e.Kind {
+		case unstable.KeyValue:
+			f.keyValue(e, table)
+		case unstable.Table, unstable.ArrayTable:
+			table = f.key(e, nil)
+		default: // a comment
 		}
 	}
-	return lines
+	return f.lines
 }
 
-// inlineLines adds the keys of an inline table.
-func inlineLines(p *unstable.Parser, v *unstable.Node, prefix []string, lines map[string]int) {
-	if v.Kind != unstable.InlineTable {
-		return
-	}
-	for it := v.Children(); it.Next(); {
-		kv := it.Node()
-		name, line := slices.Clone(prefix), 0
-		for k := kv.Key(); k.Next(); {
-			n := k.Node()
-			name = append(name, string(n.Data))
-			line = p.Shape(n.Raw).Start.Line
+// finder collects where keys stand.
+type finder struct {
+	parser   unstable.Parser
+	newlines []int // offsets, so that each key costs a binary search and not a count from the top
+	lines    map[string]int
+}
+
+func newlines(data []byte) []int {
+	var out []int
+	for i, b := range data {
+		if b == '\n' {
+			out = append(out, i)
 		}
-		lines[strings.Join(name, ".")] = line
-		inlineLines(p, kv.Value(), name, lines)
+	}
+	return out
+}
+
+// key notes the key of n, below prefix, and returns it.
+func (f *finder) key(n *unstable.Node, prefix []string) []string {
+	name, line := slices.Clone(prefix), 0
+	for it := n.Key(); it.Next(); {
+		part := it.Node()
+		name = append(name, string(part.Data))
+		line, _ = slices.BinarySearch(f.newlines, int(part.Raw.Offset))
+	}
+	dotted := strings.Join(name, ".")
+	if _, seen := f.lines[dotted]; !seen { // of an array of tables, the first
+		f.lines[dotted] = line + 1
+	}
+	return name
+}
+
+// keyValue notes the key of n, and those of an inline table that is its value.
+func (f *finder) keyValue(n *unstable.Node, prefix []string) {
+	name := f.key(n, prefix)
+	if v := n.Value(); v.Kind == unstable.InlineTable {
+		for it := v.Children(); it.Next(); {
+			f.keyValue(it.Node(), name)
+		}
 	}
 }
 

@@ -192,7 +192,7 @@ func (s Sources) userLayer() (layer, error) {
 			return l, nil
 		}
 	}
-	data, err := os.ReadFile(file)
+	data, err := readFile(file)
 	if errors.Is(err, fs.ErrNotExist) && s.UserFile == "" {
 		return l, nil
 	}
@@ -213,7 +213,7 @@ func (s Sources) projectLayer() (layer, error) {
 		prefix []string
 	}{{"pyproject.toml", []string{"tool", "imgspecd"}}, {"imgspecd.toml", nil}} {
 		file := filepath.Join(s.ProjectDir, f.name)
-		data, err := os.ReadFile(file)
+		data, err := readFile(file)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}

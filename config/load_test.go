@@ -2,11 +2,13 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -263,4 +265,65 @@ func TestErrorsAreTyped(t *testing.T) {
 	if err := c.Check(); !errors.As(err, &ve) {
 		t.Errorf("an empty Config passed: %v", err)
 	}
+}
+
+// A project's file comes from a repository, and may be anything.
+func TestHostileProjectFiles(t *testing.T) {
+	dir, env := home(t)
+	load := func(name string) error {
+		_, _, err := Load(Sources{Env: env, ProjectDir: filepath.Join(dir, name)})
+		return err
+	}
+	for name, place := range map[string]func(file string) error{
+		"device": func(f string) error { return os.Symlink("/dev/zero", f) },
+		"pipe":   func(f string) error { return syscall.Mkfifo(f, 0o600) },
+		"dir":    func(f string) error { return os.Mkdir(f, 0o700) },
+		"huge":   func(f string) error { return os.WriteFile(f, make([]byte, maxFile+1), 0o600) },
+		"deep": func(f string) error {
+			return os.WriteFile(f, []byte("x = "+strings.Repeat("[", 1<<20)), 0o600)
+		},
+	} {
+		file := filepath.Join(dir, name, "pyproject.toml")
+		if err := errors.Join(os.Mkdir(filepath.Dir(file), 0o700), place(file)); err != nil {
+			t.Fatal(err)
+		}
+		var fe *FileError
+		if err := load(name); !errors.As(err, &fe) || fe.File != file {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// A file of the largest size is read in passing, whatever is in it.
+func TestLargestFile(t *testing.T) {
+	dir, env := home(t)
+	put(t, filepath.Join(dir, "pyproject.toml"), "[tool.imgspecd]\nflytekit.version = '1.2'\n[other]\n"+strings.Repeat("#\n", maxFile/4)+keysOf(10_000))
+	start := time.Now()
+	_, origins, err := Load(Sources{Env: env, ProjectDir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o, _ := origins.Find("flytekit.version"); o.Text() != "1.2" || !strings.HasSuffix(o.Where, ":2") {
+		t.Errorf("%+v", o)
+	}
+	if took := time.Since(start); took > 20*time.Second {
+		t.Errorf("took %s", took)
+	}
+}
+
+func keysOf(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "k%d = 1\n", i)
+	}
+	return b.String()
+}
+
+func FuzzFile(f *testing.F) {
+	f.Add([]byte(Example()))
+	f.Add([]byte("a.\"b\\u00e9\".c = { d = { e = 1 }, 'f' = [] }\n[[image]]\nx=1\n[log]\nlevel='info'"))
+	f.Fuzz(func(_ *testing.T, data []byte) {
+		_ = newLayer("project").read("f.toml", data, nil)
+		_ = newLayer("project").read("f.toml", data, []string{"tool", "imgspecd"})
+	})
 }

@@ -24,7 +24,7 @@ type fake struct {
 	removeProject func(string) error
 	projects      func() []api.Project
 	images        func() []api.Image
-	findImage     func(string) (api.Image, error)
+	findImage     func(ctx context.Context, ref string) (api.Image, error)
 	waitImage     func(context.Context, string) (api.Image, error)
 	startBuild    func(api.StartBuild) (api.BuildList, error)
 	builds        func(string, int) []api.Build
@@ -70,7 +70,9 @@ func (f *fake) Images(context.Context) []api.Image {
 	return f.images()
 }
 
-func (f *fake) FindImage(_ context.Context, ref string) (api.Image, error) { return f.findImage(ref) }
+func (f *fake) FindImage(ctx context.Context, ref string) (api.Image, error) {
+	return f.findImage(ctx, ref)
+}
 
 func (f *fake) WaitImage(ctx context.Context, ref string) (api.Image, error) {
 	return f.waitImage(ctx, ref)
@@ -103,7 +105,7 @@ func (f *fake) Explain(ctx context.Context, req api.Explain) (api.Explanation, e
 }
 
 // socketPath returns a path that is short enough in a directory that is ours alone.
-func socketPath(t *testing.T) string {
+func socketPath(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "imgspecd")
 	if err != nil {
@@ -130,13 +132,13 @@ func newDaemon(e daemon.Engine, socket string) *daemon.Daemon {
 }
 
 // launch runs a daemon without waiting for it.
-func launch(t *testing.T, e daemon.Engine, socket string) *running {
+func launch(t testing.TB, e daemon.Engine, socket string) *running {
 	t.Helper()
 	return run(t, newDaemon(e, socket), socket)
 }
 
 // hurried is serve with time limits of 200 ms.
-func hurried(t *testing.T, e daemon.Engine) *running {
+func hurried(t testing.TB, e daemon.Engine) *running {
 	t.Helper()
 	socket := socketPath(t)
 	d := newDaemon(e, socket)
@@ -146,7 +148,7 @@ func hurried(t *testing.T, e daemon.Engine) *running {
 	return r
 }
 
-func run(t *testing.T, d *daemon.Daemon, socket string) *running {
+func run(t testing.TB, d *daemon.Daemon, socket string) *running {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &running{socket: socket, client: client.New(socket), cancel: cancel, ended: make(chan struct{})}
@@ -163,14 +165,14 @@ func run(t *testing.T, d *daemon.Daemon, socket string) *running {
 }
 
 // serve runs a daemon until the test ends and returns when it answers.
-func serve(t *testing.T, e daemon.Engine) *running {
+func serve(t testing.TB, e daemon.Engine) *running {
 	t.Helper()
 	r := launch(t, e, socketPath(t))
 	r.answers(t)
 	return r
 }
 
-func (r *running) answers(t *testing.T) {
+func (r *running) answers(t testing.TB) {
 	t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(2 * time.Millisecond) {
 		_, err := r.client.Info(context.Background())
@@ -189,7 +191,7 @@ func (r *running) answers(t *testing.T) {
 }
 
 // stop ends the daemon and returns what Run returned.
-func (r *running) stop(t *testing.T) error {
+func (r *running) stop(t testing.TB) error {
 	t.Helper()
 	r.cancel()
 	select {

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -86,6 +87,61 @@ func TestStaleSocketIsTakenOver(t *testing.T) {
 	socket := socketPath(t)
 	dead(t, socket)
 	launch(t, &fake{}, socket).answers(t)
+}
+
+// Even a dead socket is not touched while another process holds the lock.
+func TestLockIsRespected(t *testing.T) {
+	socket := socketPath(t)
+	dead(t, socket)
+	lock, err := os.OpenFile(socket+".lock", os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Close()
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	before, _ := os.Lstat(socket)
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	if err := newDaemon(&fake{}, socket).Run(ctx); err == nil {
+		t.Error("the daemon came up")
+	} else {
+		wantText(t, err, "another imgspecd is starting or stopping there and holds "+socket+".lock")
+	}
+	if after, err := os.Lstat(socket); err != nil || !os.SameFile(before, after) {
+		t.Errorf("the socket was touched: %v", err)
+	}
+}
+
+// A server too busy to accept is not dead: Linux tells the two apart.
+func TestBusySocketIsLeftAlone(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("elsewhere a full queue refuses connections as a dead socket does")
+	}
+	socket := socketPath(t)
+	if err := os.Mkdir(filepath.Dir(socket), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Close(fd)
+	if err := errors.Join(syscall.Bind(fd, &syscall.SockaddrUnix{Name: socket}), syscall.Listen(fd, 0)); err != nil {
+		t.Fatal(err)
+	}
+	for {
+		c, err := net.DialTimeout("unix", socket, 100*time.Millisecond)
+		if err != nil {
+			break // the queue is full
+		}
+		defer c.Close()
+	}
+	wantText(t, attempt(t, socket), "a socket is there that neither answers nor is dead")
+	if _, err := os.Lstat(socket); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestLiveSocketIsLeftAlone(t *testing.T) {

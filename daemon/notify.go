@@ -79,6 +79,5 @@ func activated() (*door, error) {
 		l.Close()
 		return nil, fmt.Errorf("take the socket from systemd: %s is no unix socket", l.Addr())
 	}
-	ul.SetUnlinkOnClose(false)
 	return &door{UnixListener: ul, path: ul.Addr().String(), activated: true}, nil
 }

@@ -90,8 +90,6 @@ func read(w http.ResponseWriter, r *http.Request, v any) error {
 	err := dec.Decode(v)
 	if err == nil {
 		if _, err = dec.Token(); errors.Is(err, io.EOF) {
-			// The body's deadline would end a long answer as if the peer had gone.
-			_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 			return nil
 		}
 		if err == nil {

@@ -59,8 +59,11 @@ func TestProjects(t *testing.T) {
 func TestImages(t *testing.T) {
 	var asked string
 	d := serve(t, &fake{
-		images:    func() []api.Image { return []api.Image{{Name: "a:1"}} },
-		findImage: func(ref string) (api.Image, error) { asked = ref; return api.Image{Name: ref, State: api.Ready}, nil },
+		images: func() []api.Image { return []api.Image{{Name: "a:1"}} },
+		findImage: func(_ context.Context, ref string) (api.Image, error) {
+			asked = ref
+			return api.Image{Name: ref, State: api.Ready}, nil
+		},
 	})
 	l, err := d.client.Images(t.Context())
 	if err != nil || len(l) != 1 || l[0].Targets == nil || l[0].Progress == nil {
@@ -252,7 +255,7 @@ func (errReader) Read([]byte) (int, error) { return 0, errors.New("disk is gone"
 
 func TestFailures(t *testing.T) {
 	d := serve(t, &fake{
-		findImage: func(ref string) (api.Image, error) {
+		findImage: func(_ context.Context, ref string) (api.Image, error) {
 			switch ref {
 			case "typed":
 				return api.Image{}, fmt.Errorf("find it: %w", &api.Error{Code: api.CodeConflict, Message: "two", Hint: "one"})

@@ -67,7 +67,7 @@ func (s *server) table() []route {
 		{method: "GET", path: "/v1/images/{ref...}", summary: "One image, by name, label, tag, ID or project", query: []param{waitParam}, out: typ(api.Image{}), handle: s.image},
 
 		{method: "GET", path: "/v1/builds", summary: "Builds, newest first", query: []param{
-			{"project", "string", "only this project's"},
+			{"project", "string", "only this project's (ID, name or directory)"},
 			{"limit", "integer", "at most so many"},
 		}, out: typ(api.BuildList{}), handle: s.builds},
 		{method: "POST", path: "/v1/builds", summary: "Build an image, or all of a project", in: typ(api.StartBuild{}), out: typ(api.BuildList{}), status: http.StatusAccepted, handle: s.startBuild},
@@ -128,7 +128,9 @@ func (s *server) observe(next http.Handler) http.Handler {
 			}
 			s.deps.Log.Debug("request", "method", r.Method, "path", r.URL.Path, "status", rec.status, "took", time.Since(start))
 		}()
-		if r.ContentLength != 0 { // whoever reads the body, or, when nobody does, the server in passing
+		// Whoever reads the body: the handler, or the server when it passes over what
+		// the handler left. Once it was read to its end, net/http lifts the deadline.
+		if r.ContentLength != 0 {
 			_ = http.NewResponseController(rec).SetReadDeadline(start.Add(s.limits.body))
 		}
 		next.ServeHTTP(rec, r)

@@ -173,11 +173,11 @@ func TestStopFinishesAnswers(t *testing.T) {
 			running.Store(false)
 			return nil
 		},
-		findImage: func(string) (api.Image, error) {
+		findImage: func(ctx context.Context, _ string) (api.Image, error) {
 			close(asked)
 			time.Sleep(300 * time.Millisecond)
-			if !running.Load() {
-				return api.Image{}, errors.New("the engine was stopped first")
+			if !running.Load() || ctx.Err() != nil {
+				return api.Image{}, errors.New("cut off")
 			}
 			return api.Image{Name: "late"}, nil
 		},
