@@ -39,7 +39,17 @@ type Config struct {
 	Flytekit Flytekit
 	Python   Python
 
-	env Lookup
+	env  Lookup
+	from Sources // to be read again for a project
+}
+
+// ForProject returns the settings as they are for one project: the same sources,
+// with the project's file between the user's and the environment.
+func (c *Config) ForProject(dir string) (*Config, error) {
+	s := c.from
+	s.ProjectDir = dir
+	p, _, err := Load(s)
+	return p, err
 }
 
 // Log is what the daemon says of its work.

@@ -26,6 +26,7 @@ func TestExampleIsInStep(t *testing.T) {
 		t.Fatal(err)
 	}
 	got.env, want.env = nil, nil
+	got.from, want.from = Sources{}, Sources{}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("the example says\n%+v\nand the defaults are\n%+v", got, want)
 	}

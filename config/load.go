@@ -114,7 +114,7 @@ func Load(s Sources) (*Config, Origins, error) {
 			layers[len(layers)-1].set(k.name, nil, "--"+f.Name)
 		}
 	}
-	c := &Config{env: s.Env}
+	c := &Config{env: s.Env, from: s}
 	origins, errs := make(Origins, 0, len(keys)), []error(nil)
 	for _, k := range keys {
 		o := originOf(k, layers)

@@ -327,3 +327,24 @@ func FuzzFile(f *testing.F) {
 		_ = newLayer("project").read("f.toml", data, []string{"tool", "imgspecd"})
 	})
 }
+
+func TestForProjectLaysTheProjectsFileBetween(t *testing.T) {
+	dir := t.TempDir()
+	project := filepath.Join(dir, "p")
+	put(t, filepath.Join(project, "pyproject.toml"), "[tool.imgspecd]\nbase.default = \"debian-with-python:{python}\"\nregistry.push = \"never\"\n\n[[tool.imgspecd.image]]\nname = \"x\"\n")
+	env := environment(map[string]string{"HOME": dir, "IMGSPECD_WATCH_QUIET": "300ms"})
+	c, _, err := Load(Sources{Env: env})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := c.ForProject(project)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.Base.Default != "debian-with-python:{python}" || p.Registry.Push != PushNever || p.Watch.Quiet != c.Watch.Quiet {
+		t.Errorf("for the project: %+v", p)
+	}
+	if c.Base.Default == p.Base.Default {
+		t.Error("the project's file changed the daemon's own settings")
+	}
+}

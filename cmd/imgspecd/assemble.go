@@ -85,7 +85,7 @@ func wire(cfg *config.Config, log *slog.Logger, st *store.Store, ephemeral bool)
 	}
 	reader := &engine.ProjectReader{
 		Projects: &project.Reader{Python: cfg.Python.Path, Cache: st, Log: log},
-		Locks:    locks, Pipeline: pipe, Machine: machine(), Flytekit: cfg.Flytekit.Version,
+		Locks:    locks, Pipeline: pipe, Machine: machine(), Settings: settings(cfg),
 	}
 	deps := engine.Deps{
 		Records: st, Reader: reader, Runner: pipe, Logs: st.Logs(), Now: time.Now, Log: log,
@@ -132,7 +132,6 @@ func pipeline(cfg *config.Config, log *slog.Logger, st *store.Store, transport *
 		Layout:   publish.NewLayout(st, st),
 		Registry: publish.NewRegistry(publish.RegistryDeps{Keychain: authn.DefaultKeychain, Transport: transport, Insecure: insecure}),
 		Docker:   eng,
-		Policy:   engine.Policy{DefaultBase: cfg.Base.Default, Push: cfg.Registry.Push, Docker: cfg.Docker.Use},
 		CA:       caBundle(cfg),
 		Locks:    locks,
 		Now:      time.Now,
@@ -144,6 +143,20 @@ func pipeline(cfg *config.Config, log *slog.Logger, st *store.Store, transport *
 		return err
 	}
 	return p, nil
+}
+
+// settings gives the engine what a project's own file and the user's say for it.
+func settings(cfg *config.Config) func(dir string) (engine.Settings, error) {
+	return func(dir string) (engine.Settings, error) {
+		out := engine.Settings{Files: []string{filepath.Join(dir, "pyproject.toml"), filepath.Join(dir, "imgspecd.toml")}}
+		c, err := cfg.ForProject(dir)
+		if err != nil {
+			return out, err
+		}
+		out.Policy = engine.Policy{DefaultBase: c.Base.Default, Push: c.Registry.Push, Docker: c.Docker.Use}
+		out.Flytekit = c.Flytekit.Version
+		return out, nil
+	}
 }
 
 func dockerEngine(cfg *config.Config, st *store.Store) (*docker.Docker, error) {

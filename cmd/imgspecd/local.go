@@ -41,7 +41,7 @@ func explain(ctx context.Context, cfg *config.Config, req api.Explain) (api.Expl
 	var failed *api.Error
 	switch {
 	case errors.As(err, &failed) && failed.Code == api.CodeConflict: // a daemon has the state directory: the name needs none
-		r := &engine.ProjectReader{Machine: machine(), Flytekit: cfg.Flytekit.Version, Locks: &engine.Locks{}}
+		r := &engine.ProjectReader{Machine: machine(), Settings: settings(cfg), Locks: &engine.Locks{}}
 		return r.Explain(ctx, req, nil)
 	case err != nil:
 		return api.Explanation{}, err

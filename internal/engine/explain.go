@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -70,7 +71,11 @@ func (r *ProjectReader) given(req api.Explain) (Spec, error) {
 	if err := json.Unmarshal(req.Spec, &line); err == nil && line.Kwargs != nil {
 		kwargs = line.Kwargs
 	}
-	version := firstOf(req.Flytekit, line.Flytekit, r.Flytekit, imagespec.Newest)
+	set, err := r.Settings(req.Dir)
+	if err != nil {
+		return Spec{}, &api.Error{Code: api.CodeInvalid, Message: err.Error()}
+	}
+	version := cmp.Or(req.Flytekit, line.Flytekit, set.Flytekit, imagespec.Newest)
 	fields, err := imagespec.ParseKwargs(kwargs)
 	if err != nil {
 		return Spec{}, &api.Error{Code: api.CodeBadRequest, Message: "read spec: " + err.Error()}
@@ -81,12 +86,12 @@ func (r *ProjectReader) given(req api.Explain) (Spec, error) {
 		}
 	}
 	named, err := imagespec.Name(fields, imagespec.Options{
-		Dir: req.Dir, Flytekit: version, Machine: firstOf(line.Machine, r.Machine),
+		Dir: req.Dir, Flytekit: version, Machine: cmp.Or(line.Machine, r.Machine),
 	})
 	if err != nil {
 		return Spec{}, toError(err)
 	}
-	return Spec{Dir: req.Dir, Cwd: req.Dir, Fields: named.Spec, Named: named, Flytekit: version}, nil
+	return Spec{Dir: req.Dir, Cwd: req.Dir, Fields: named.Spec, Named: named, Flytekit: version, Policy: set.Policy}, nil
 }
 
 // explain adds base, packages and layers to an explanation.
@@ -124,15 +129,6 @@ func (p *Pipeline) layer(l plan.Layer) api.Layer {
 		out.Exists, out.Digest, out.Size = true, d, size
 	}
 	return out
-}
-
-func firstOf(ss ...string) string {
-	for _, s := range ss {
-		if s != "" {
-			return s
-		}
-	}
-	return ""
 }
 
 func libcText(l pypa.Libc) string { return fmt.Sprintf("%s %d.%d", l.Kind, l.Major, l.Minor) }

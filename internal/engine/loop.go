@@ -178,6 +178,9 @@ func (l *loop) took(p *watched, r Reading, err error) {
 	p.view.Error = nil
 	if err != nil {
 		p.view.Error = toError(err)
+		if l.e.deps.Watch != nil && len(r.Files) > 0 {
+			l.e.deps.Watch.Set(p.rec.ID, append(r.Files, p.view.Watched...), nil)
+		}
 	} else {
 		l.describe(p, r)
 		l.apply(p, r)

@@ -21,7 +21,15 @@ type ProjectReader struct {
 	Locks    *Locks
 	Pipeline *Pipeline // for Explain
 	Machine  string    // platform.machine() of this host
-	Flytekit string    // version that names images where the project does not say one; empty: the newest known
+	// Settings says what the configuration is for a directory.
+	Settings func(dir string) (Settings, error)
+}
+
+// Settings are what the configuration says for one project.
+type Settings struct {
+	Policy   Policy
+	Flytekit string   // version that names images where the project does not say one; empty: the newest known
+	Files    []string // that they were read from, or would be
 }
 
 // Projects finds the image specs of a project.
@@ -29,14 +37,19 @@ type Projects interface {
 	Read(ctx context.Context, dir string, o project.Options) (project.Result, error)
 }
 
-// Read finds a project's image specs and names each.
+// Read finds a project's image specs and names each. With an error it still says
+// which files to watch for it to go away.
 func (r *ProjectReader) Read(ctx context.Context, p store.Project) (Reading, error) {
-	found, err := r.Projects.Read(ctx, p.Dir, project.Options{Env: p.Env, Flytekit: r.Flytekit})
+	set, err := r.Settings(p.Dir)
 	if err != nil {
-		return Reading{}, err
+		return Reading{Files: set.Files}, &api.Error{Code: api.CodeInvalid, Message: err.Error()}
+	}
+	found, err := r.Projects.Read(ctx, p.Dir, project.Options{Env: p.Env, Flytekit: set.Flytekit})
+	if err != nil {
+		return Reading{Files: set.Files}, err
 	}
 	out := Reading{
-		Files: found.Inputs, Dirs: found.Dirs,
+		Files: append(found.Inputs, set.Files...), Dirs: found.Dirs,
 		Flytekit: found.Flytekit, FlytekitBy: found.FlytekitSource, Python: found.Python,
 	}
 	for _, u := range found.Unreadable {
@@ -45,7 +58,7 @@ func (r *ProjectReader) Read(ctx context.Context, p store.Project) (Reading, err
 	for _, f := range found.Specs {
 		s := Spec{
 			Label: f.Label, Dir: p.Dir, Cwd: f.Cwd, RunRoot: f.RunRoot, Fields: f.Spec, Source: api.Source(f.Source),
-			Flytekit: found.Flytekit, Python: found.Python,
+			Flytekit: found.Flytekit, Python: found.Python, Policy: set.Policy,
 		}
 		r.name(&s)
 		for _, in := range s.Named.Inputs {

@@ -27,8 +27,7 @@ type Pipeline struct {
 	Registry publish.Target
 	Docker   publish.Target
 	DockerUp func(ctx context.Context) error // nil error: an engine answers
-	Policy   Policy
-	CA       []byte // CA bundle for images whose base has none; may be empty
+	CA       []byte                          // CA bundle for images whose base has none; may be empty
 	Locks    *Locks
 	Now      func() time.Time
 }
@@ -122,10 +121,10 @@ func (p *Pipeline) baseRef(s Spec) (string, error) {
 		return ref, nil
 	}
 	python := cmp.Or(s.Fields.PythonVersion(), s.Python)
-	if strings.Contains(p.Policy.DefaultBase, "{python}") && python == "" {
+	if strings.Contains(s.Policy.DefaultBase, "{python}") && python == "" {
 		return "", &api.Error{Code: api.CodeInvalid, Message: "nothing says which Python the image shall have", Hint: "set python_version or base_image in the ImageSpec, or requires-python in pyproject.toml"}
 	}
-	return strings.ReplaceAll(p.Policy.DefaultBase, "{python}", python), nil
+	return strings.ReplaceAll(s.Policy.DefaultBase, "{python}", python), nil
 }
 
 // want is a target that an image shall be in.
@@ -140,11 +139,11 @@ type want struct {
 func (p *Pipeline) wants(ctx context.Context, s Spec, o RunOptions) []want {
 	w := []want{{Target: p.Layout}}
 	local := s.Fields.Registry() == ""
-	if !local && p.Policy.Push != "never" {
-		held := p.Policy.Push == "on-request" && !o.Push
+	if !local && s.Policy.Push != "never" {
+		held := s.Policy.Push == "on-request" && !o.Push
 		w = append(w, want{Target: p.Registry, held: held, needs: !held})
 	}
-	if p.Docker != nil && (p.Policy.Docker == "always" || (p.Policy.Docker == "auto" && local && p.DockerUp(ctx) == nil)) {
+	if p.Docker != nil && (s.Policy.Docker == "always" || (s.Policy.Docker == "auto" && local && p.DockerUp(ctx) == nil)) {
 		w = append(w, want{Target: p.Docker, needs: local})
 	}
 	w[0].needs = len(w) == 1 || !anyNeeds(w)

@@ -22,6 +22,7 @@ type Spec struct {
 	Named    imagespec.Named
 	Flytekit string
 	Python   string     // the project's minor, e.g. 3.11; empty when nothing says it
+	Policy   Policy     // what the settings say for its project
 	Err      *api.Error // it has no name, or an input is not to be believed
 	Half     bool       // Err may be that of a file that is still being written
 	Missing  bool       // Err is that a file is not there: waited for, however long
