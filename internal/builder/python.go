@@ -55,7 +55,8 @@ func (ps packages) write(w *layer.Writer, l plan.Layer, p *plan.Plan) error {
 }
 
 // files lists what the wheels install. Where two bring the same path, the later by
-// name has it: uv writes in no fixed order, and layers lie in this one too.
+// name has it: uv installs side by side, in no fixed order, so any rule will do that
+// is the same each time.
 func (ps packages) files(artifacts []lockfile.Artifact, s wheel.Scheme) ([]installed, error) {
 	at := map[string]int{}
 	var all []installed
