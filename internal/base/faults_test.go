@@ -44,7 +44,7 @@ func TestDownloadIsRepeated(t *testing.T) {
 		}
 		return resp, err
 	})
-	b, err := base.NewResolver(base.Deps{Transport: tr, Cache: s, Blobs: blobsOf(s)}).Resolve(t.Context(), ref, "linux/amd64", progress.Discard)
+	b, err := base.NewResolver(base.Deps{Transport: tr, Cache: s, Blobs: s}).Resolve(t.Context(), ref, "linux/amd64", progress.Discard)
 	must(t, err)
 	checkPython311(t, b)
 	if cuts.Load() != 4 {
@@ -79,7 +79,7 @@ func TestCanceled(t *testing.T) {
 		}
 		return resp, err
 	})
-	_, err := base.NewResolver(base.Deps{Transport: tr, Cache: s, Blobs: blobsOf(s)}).Resolve(ctx, ref, "linux/amd64", progress.Discard)
+	_, err := base.NewResolver(base.Deps{Transport: tr, Cache: s, Blobs: s}).Resolve(ctx, ref, "linux/amd64", progress.Discard)
 	if !errors.Is(err, superseded) {
 		t.Errorf("%v", err)
 	}

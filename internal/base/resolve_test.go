@@ -12,7 +12,6 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/imgspecd/imgspecd/internal/base"
-	"github.com/imgspecd/imgspecd/internal/blob"
 	"github.com/imgspecd/imgspecd/internal/progress"
 	"github.com/imgspecd/imgspecd/internal/store"
 )
@@ -35,8 +34,6 @@ func openStore(t *testing.T) *store.Store {
 	t.Cleanup(func() { s.Close() })
 	return s
 }
-
-func blobsOf(s *store.Store) blob.Store { return blob.Of(s) }
 
 // counting counts requests by method and whether they are for blobs.
 type counting struct {
@@ -62,7 +59,7 @@ func (c *counting) take() []string {
 func TestResolveFromRegistryReadsEachByteOnce(t *testing.T) {
 	ref := rig(t, "IMGSPECD_TEST_BASE_PYTHON")
 	s, tr := openStore(t), &counting{}
-	r := base.NewResolver(base.Deps{Transport: tr, Cache: s, Blobs: blob.Of(s)})
+	r := base.NewResolver(base.Deps{Transport: tr, Cache: s, Blobs: s})
 	var last progress.Event
 	var mu sync.Mutex
 	b, err := r.Resolve(t.Context(), ref, "linux/amd64", func(e progress.Event) { mu.Lock(); last = e; mu.Unlock() })

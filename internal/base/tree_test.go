@@ -312,7 +312,7 @@ func TestDamagedLayout(t *testing.T) {
 	must(t, err)
 	raw[len(raw)/2] ^= 1
 	must(t, os.WriteFile(path, raw, 0o644))
-	_, err = base.NewResolver(base.Deps{Blobs: blobsOf(s), Cache: s}).Resolve(t.Context(), ref, "linux/amd64", progress.Discard)
+	_, err = base.NewResolver(base.Deps{Blobs: s, Cache: s}).Resolve(t.Context(), ref, "linux/amd64", progress.Discard)
 	if err == nil || !strings.Contains(err.Error(), "expected "+h.String()) {
 		t.Errorf("%v", err)
 	}

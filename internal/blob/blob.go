@@ -1,7 +1,7 @@
 // Package blob is content-addressed bytes as the rooms that move images see them:
 // what is kept on disk under a digest, and images whose layers are read from there.
 //
-// A Store is the consumer's view of internal/store. An image from NewImage reads a
+// A Store is what internal/store is to its users. An image from NewImage reads a
 // layer from the Store when it is there; else it fetches it where it comes from,
 // and what passes through is kept, so that it is never fetched twice.
 //
@@ -31,34 +31,6 @@ type Writer interface {
 	io.Writer
 	Commit(digest string) error
 	Abort()
-}
-
-// Of makes a Store of one whose NewBlob returns a concrete type.
-func Of[W Writer](s interface {
-	Has(digest string) (int64, bool)
-	OpenBlob(digest string) (*os.File, error)
-	NewBlob() (W, error)
-}) Store {
-	return of[W]{s}
-}
-
-type concrete[W Writer] interface {
-	Has(digest string) (int64, bool)
-	OpenBlob(digest string) (*os.File, error)
-	NewBlob() (W, error)
-}
-
-type of[W Writer] struct{ s concrete[W] }
-
-func (o of[W]) Has(digest string) (int64, bool)          { return o.s.Has(digest) }
-func (o of[W]) OpenBlob(digest string) (*os.File, error) { return o.s.OpenBlob(digest) }
-
-func (o of[W]) NewBlob() (Writer, error) {
-	w, err := o.s.NewBlob()
-	if err != nil { // not w, err: a nil *T in an interface is not nil
-		return nil, err
-	}
-	return w, nil
 }
 
 // Digest returns the digest of bytes in memory.

@@ -25,7 +25,7 @@ func openStore(t *testing.T) (*store.Store, blob.Store) {
 	s, err := store.Open(t.TempDir())
 	must(t, err)
 	t.Cleanup(func() { s.Close() })
-	return s, blob.Of(s)
+	return s, s
 }
 
 func must(t *testing.T, err error) {

@@ -20,7 +20,6 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/imgspecd/imgspecd/internal/base"
-	"github.com/imgspecd/imgspecd/internal/blob"
 	"github.com/imgspecd/imgspecd/internal/progress"
 	"github.com/imgspecd/imgspecd/internal/store"
 )
@@ -80,7 +79,7 @@ func must(t testing.TB, err error) {
 // pythonBase resolves the rig's base with its blobs kept in s.
 func pythonBase(t testing.TB, s *store.Store) v1.Image {
 	t.Helper()
-	r := base.NewResolver(base.Deps{Blobs: blob.Of(s)})
+	r := base.NewResolver(base.Deps{Blobs: s})
 	b, err := r.Resolve(t.Context(), rig(t, "IMGSPECD_TEST_BASE_PYTHON"), "linux/amd64", progress.Discard)
 	must(t, err)
 	return b.Image

@@ -10,7 +10,6 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
-	"github.com/imgspecd/imgspecd/internal/blob"
 	"github.com/imgspecd/imgspecd/internal/progress"
 	"github.com/imgspecd/imgspecd/internal/publish"
 )
@@ -18,7 +17,7 @@ import (
 func TestLayout(t *testing.T) {
 	s := openStore(t)
 	img := on(t, pythonBase(t, s), newLayer(t, "a", 1000))
-	target := publish.NewLayout(blob.Of(s), s)
+	target := publish.NewLayout(s, s)
 	const name = "127.0.0.1:5000/some/app:Zk3f_tag"
 	if r, err := target.Check(t.Context(), name); err != nil || r.Digest != "" {
 		t.Fatalf("before: %+v, %v", r, err)
