@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"net/url"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
@@ -37,8 +39,10 @@ func explain(ref name.Reference, err error) error {
 	registry := ref.Context().RegistryStr()
 	var refused *transport.Error
 	if !errors.As(err, &refused) {
-		if errors.Is(err, context.Canceled) {
-			return err
+		var call *url.Error
+		if errors.Is(err, context.Canceled) || !errors.As(err, &call) && !errors.Is(err, context.DeadlineExceeded) &&
+			!errors.Is(err, io.ErrUnexpectedEOF) {
+			return err // ours: the disk, the credentials
 		}
 		return because(ErrUnreachable, "registry %s cannot be reached: %v", registry, err)
 	}

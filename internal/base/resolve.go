@@ -95,7 +95,8 @@ func (r *Resolver) find(ctx context.Context, ref string, want v1.Platform, repor
 	if err == nil {
 		return img, "registry", nil
 	}
-	if ctx.Err() != nil || r.deps.FromDocker == nil || errors.Is(err, ErrPlatform) {
+	elsewhere := errors.Is(err, ErrNotFound) || errors.Is(err, ErrDenied) || errors.Is(err, ErrUnreachable)
+	if ctx.Err() != nil || r.deps.FromDocker == nil || !elsewhere {
 		return nil, "", err
 	}
 	img, derr := r.deps.FromDocker(ctx, ref)

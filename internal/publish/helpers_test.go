@@ -6,6 +6,7 @@ import (
 	"compress/gzip"
 	"crypto/rand"
 	"encoding/hex"
+	"encoding/json"
 	"io"
 	mrand "math/rand/v2"
 	"net/http"
@@ -47,6 +48,32 @@ func unique() string {
 	b := make([]byte, 6)
 	rand.Read(b)
 	return hex.EncodeToString(b)
+}
+
+// newRepo is a repository of a test's own, whose images are deleted at the end.
+func newRepo(t testing.TB, host string) string {
+	repo := "imgspecd-test-" + unique() + "/app"
+	t.Cleanup(func() {
+		call := func(method, path string) *http.Response {
+			req, _ := http.NewRequest(method, "http://"+host+"/v2/"+repo+path, nil)
+			req.Header.Set("Accept", "application/vnd.oci.image.manifest.v1+json")
+			resp, err := http.DefaultClient.Do(req)
+			if err != nil {
+				return &http.Response{Body: http.NoBody}
+			}
+			return resp
+		}
+		resp := call(http.MethodGet, "/tags/list")
+		defer resp.Body.Close()
+		var list struct{ Tags []string }
+		json.NewDecoder(resp.Body).Decode(&list)
+		for _, tag := range list.Tags {
+			head := call(http.MethodHead, "/manifests/"+tag)
+			head.Body.Close()
+			call(http.MethodDelete, "/manifests/"+head.Header.Get("Docker-Content-Digest")).Body.Close()
+		}
+	})
+	return repo
 }
 
 // newLayer makes a layer with one file of incompressible bytes.

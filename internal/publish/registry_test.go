@@ -62,7 +62,7 @@ func TestRegistry(t *testing.T) {
 	from := pythonBase(t, s)
 	w := newWire()
 	target := publish.NewRegistry(publish.RegistryDeps{Transport: w})
-	name := host + "/imgspecd-test-" + unique() + "/app:one"
+	name := host + "/" + newRepo(t, host) + ":one"
 	if r, err := target.Check(t.Context(), name); err != nil || r.Digest != "" {
 		t.Fatalf("before: %+v, %v", r, err)
 	}
@@ -99,7 +99,7 @@ func TestRegistryHealsWhatIsGone(t *testing.T) {
 	host := rig(t, "IMGSPECD_TEST_REGISTRY")
 	w := newWire()
 	target := publish.NewRegistry(publish.RegistryDeps{Transport: w})
-	repo := "imgspecd-test-" + unique() + "/app"
+	repo := newRepo(t, host)
 	img := small(t)
 	must(t, second(target.Publish(t.Context(), host+"/"+repo+":one", img, progress.Discard)))
 	layers, _ := img.Layers()
@@ -138,7 +138,7 @@ func TestRegistryHealsStaleAnswers(t *testing.T) {
 	}
 	target := publish.NewRegistry(publish.RegistryDeps{Transport: w})
 	img := small(t)
-	r, err := target.Publish(t.Context(), host+"/imgspecd-test-"+unique()+"/app:one", img, progress.Discard)
+	r, err := target.Publish(t.Context(), host+"/"+newRepo(t, host)+":one", img, progress.Discard)
 	if err != nil || r.SentLayers != 1 || r.Digest != digestOf(t, img) {
 		t.Errorf("%+v, %v", r, err)
 	}
@@ -175,7 +175,7 @@ func TestRegistryFaultsThatPass(t *testing.T) {
 			}
 			target := publish.NewRegistry(publish.RegistryDeps{Transport: w})
 			img := small(t)
-			r, err := target.Publish(t.Context(), host+"/imgspecd-test-"+unique()+"/app:one", img, progress.Discard)
+			r, err := target.Publish(t.Context(), host+"/"+newRepo(t, host)+":one", img, progress.Discard)
 			if err != nil || r.Digest != digestOf(t, img) || r.SentLayers != 1 {
 				t.Errorf("%+v, %v", r, err)
 			}
@@ -238,7 +238,7 @@ func TestRegistryCanceled(t *testing.T) {
 		return nil, nil
 	}
 	target := publish.NewRegistry(publish.RegistryDeps{Transport: w})
-	_, err := target.Publish(ctx, host+"/imgspecd-test-"+unique()+"/app:one", small(t), progress.Discard)
+	_, err := target.Publish(ctx, host+"/"+newRepo(t, host)+":one", small(t), progress.Discard)
 	if !errors.Is(err, superseded) {
 		t.Errorf("%v", err)
 	}
@@ -249,7 +249,7 @@ func second[T any](_ T, err error) error { return err }
 func BenchmarkWarmPush(b *testing.B) {
 	host, s := rig(b, "IMGSPECD_TEST_REGISTRY"), openStore(b)
 	target := publish.NewRegistry(publish.RegistryDeps{Transport: http.DefaultTransport.(*http.Transport).Clone()})
-	name := host + "/imgspecd-test-" + unique() + "/app:one"
+	name := host + "/" + newRepo(b, host) + ":one"
 	from := pythonBase(b, s)
 	must(b, second(target.Publish(b.Context(), name, on(b, from, newLayer(b, "a", 100_000)), progress.Discard)))
 	for b.Loop() {

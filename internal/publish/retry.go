@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"net/url"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -169,8 +170,9 @@ func (r *repo) explain(err error) error {
 	var refused *transport.Error
 	switch {
 	case !errors.As(err, &refused):
-		if errors.Is(err, context.Canceled) {
-			return err
+		var call *url.Error
+		if errors.Is(err, context.Canceled) || !errors.As(err, &call) {
+			return err // ours: the credentials
 		}
 		return &unreachableError{r.name.RegistryStr(), err}
 	case refused.StatusCode == http.StatusUnauthorized || refused.StatusCode == http.StatusForbidden:

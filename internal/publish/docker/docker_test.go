@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
+	"github.com/imgspecd/imgspecd/internal/base"
 	"github.com/imgspecd/imgspecd/internal/progress"
 	"github.com/imgspecd/imgspecd/internal/publish"
 )
@@ -275,4 +276,20 @@ func BenchmarkWarmLoad(b *testing.B) {
 			}
 		})
 	}
+}
+
+// A base that only the engine has is found there, and an image on it gets back into it.
+func TestBaseFromTheEngine(t *testing.T) {
+	engines(t, func(t *testing.T, host string) {
+		s := openStore(t)
+		d := open(t, host, s)
+		mine := "127.0.0.1:1/" + newName(t, d)
+		must(t, exec.Command("docker", "-H", host, "tag", pythonRef(t), mine).Run())
+		t.Cleanup(func() { exec.Command("docker", "-H", host, "rmi", mine).Run() })
+		b, err := base.NewResolver(base.Deps{Blobs: s, Cache: s, FromDocker: d.Image}).Resolve(t.Context(), mine, "linux/amd64", progress.Discard)
+		must(t, err)
+		if b.Info.From != "docker" || b.Info.Python == nil || b.Info.Python.Version != "3.11.11" {
+			t.Errorf("%s %+v", b.Info.From, b.Info.Python)
+		}
+	})
 }
