@@ -57,8 +57,8 @@ func (p *plan) make(o Options) ([]File, error) {
 		}
 		p.rows = append(p.rows, row{path: name, hash: recordHash(generated[name]), size: int64(len(generated[name]))})
 	}
-	record := formatRecord(p.rows)
-	if err := p.generate(p.s.SitePackages+"/"+p.w.meta("RECORD"), 0o644, record); err != nil {
+	name := p.w.meta("RECORD") // written over the wheel's own, whose mode stays
+	if err := p.generate(p.s.SitePackages+"/"+name, p.w.entries[p.w.byName[name]].mode(), formatRecord(p.rows)); err != nil {
 		return nil, err
 	}
 	p.emptyDirs()

@@ -31,13 +31,13 @@ func TestBadInput(t *testing.T) {
 	}{
 		"truncated lock": {
 			change: func(p *project) { s := p.read("uv.lock"); p.write("uv.lock", s[:len(s)*2/3]) },
-			want:   []string{"uv.lock", "line"},
+			want:   []string{"uv.lock:", "ends too early"},
 		},
 		"conflict markers": {
 			change: func(p *project) {
 				p.edit("uv.lock", "[[package]]\nname = \"idna\"", "<<<<<<< HEAD\n=======\n>>>>>>> main\n[[package]]\nname = \"idna\"")
 			},
-			want: []string{"uv.lock", "conflict"},
+			want: []string{"uv.lock:", "conflict"},
 		},
 		"unknown lock version": {
 			change: func(p *project) { p.edit("uv.lock", "version = 1\n", "version = 99\n") },
@@ -79,7 +79,9 @@ func TestBadInput(t *testing.T) {
 			if base == "" {
 				base = os.Getenv(varBase)
 			}
+			d := d.in(t)
 			p := newProject(t, spec{name: "bad", base: base}, small...).lock()
+			good := p.read("uv.lock")
 			if tt.change != nil {
 				tt.change(p)
 			}
@@ -99,7 +101,7 @@ func TestBadInput(t *testing.T) {
 			}
 			// Once the input is right, it gets ready without being asked.
 			if tt.base == "" {
-				p.uv("lock")
+				p.write("uv.lock", good)
 				d.ready(label, img.Name)
 			}
 		})

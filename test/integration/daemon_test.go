@@ -64,6 +64,13 @@ func cleanEnv() []string {
 	})
 }
 
+// in returns the daemon for a subtest.
+func (d *daemon) in(t *testing.T) *daemon {
+	sub := *d
+	sub.t = t
+	return &sub
+}
+
 // spawn starts the process and does not wait for its socket.
 func (d *daemon) spawn() {
 	d.t.Helper()
@@ -184,7 +191,12 @@ func (d *daemon) settled(label, old string) api.Image {
 	var img api.Image
 	eventually(d.t, label+" gets a new name and settles", buildLimit, func() bool {
 		var err error
-		if img, err = d.Image(d.t.Context(), label, 10*time.Second); err != nil {
+		img, err = d.Image(d.t.Context(), label, 10*time.Second)
+		var refusal *api.Error
+		if errors.As(err, &refusal) && refusal.Code == api.CodeNotFound {
+			return false // a daemon that has just started has not read the project yet
+		}
+		if err != nil {
 			d.t.Fatal(err)
 		}
 		return img.State.Final() && img.Name != old

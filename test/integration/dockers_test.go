@@ -28,8 +28,12 @@ func TestDockerEngines(t *testing.T) {
 			if out := engine.in(second.Name, `id -un; python -c "import httpx, certifi; print(certifi.__version__)"`); out != "flytekit\n2025.01.31\n" {
 				t.Errorf("the container prints %q", out)
 			}
-			if tgt, _ := second.InTarget("docker"); tgt.SentLayers != 1 {
-				t.Errorf("one package changed, and %d layers were sent", tgt.SentLayers)
+			want := 1
+			if variable != varDocker29 {
+				want = fromChange(t, d, first.Digest, second.Digest)
+			}
+			if tgt, _ := second.InTarget("docker"); tgt.SentLayers != want {
+				t.Errorf("one package changed, and %d layers were sent, want %d", tgt.SentLayers, want)
 			}
 
 			// Deleted behind its back, it is made ready again: ready is a fact about the target.
@@ -40,4 +44,17 @@ func TestDockerEngines(t *testing.T) {
 			engine.in(second.Name, "true")
 		})
 	}
+}
+
+// fromChange counts the layers from the first that differs on. A graph driver knows a layer only together with all
+// below it, so it lacks these.
+func fromChange(t *testing.T, d *daemon, before, after string) int {
+	t.Helper()
+	a, b := layers(t, inLayout(t, d.state, before)), layers(t, inLayout(t, d.state, after))
+	for i := range b {
+		if i >= len(a) || a[i] != b[i] {
+			return len(b) - i
+		}
+	}
+	return 0
 }

@@ -44,7 +44,7 @@ func TestRegistryRefuses(t *testing.T) {
 		t.Fatalf("the registry is %+v", registry)
 	}
 	t.Logf("%v", registry.Error)
-	for _, want := range []string{host, "pushing is for members"} {
+	for _, want := range []string{host, "team/refused", "denied"} {
 		if !strings.Contains(registry.Error.Message, want) {
 			t.Errorf("the message is %q, without %q", registry.Error.Message, want)
 		}

@@ -16,7 +16,13 @@ import (
 // allowed is what may differ between our /root/.venv and that of uv, and why. A path may hold path.Match's wildcards.
 var allowed = []struct{ path, why string }{
 	{".lock", "uv's own lock of the environment while it works in it; nothing reads it later"},
-	{"pyvenv.cfg", "names the version of uv that wrote it; its other lines are compared apart"},
+	{"pyvenv.cfg", "the lines uv = ... and prompt = ... say who made it and for whom; the others are compared apart"},
+	{"bin/activate", "ours is shorter, and does the same in the shells that containers have"},
+	{"bin/activate.csh", "likewise"},
+	{"bin/activate.fish", "likewise"},
+	{"bin/activate.*", "scripts for shells that no container of this kind has: Windows' own, nushell, xonsh"},
+	{"bin/*.bat", "likewise"},
+	{"bin/activate_this.py", "activates an environment within a running interpreter; an image has but one, and it is active"},
 }
 
 // What is installed equals what `uv sync` installs in a container of the same base: paths, modes, contents, link targets.
@@ -120,10 +126,10 @@ func uvSync(t *testing.T, engine docker, p *project) string {
 	return name
 }
 
-// pyvenv returns the lines of a pyvenv.cfg but the one that names uv's version.
+// pyvenv returns the lines of a pyvenv.cfg but those that may differ.
 func pyvenv(s string) []string {
 	lines := strings.Split(strings.TrimSpace(s), "\n")
-	lines = slices.DeleteFunc(lines, func(l string) bool { return strings.HasPrefix(l, "uv = ") })
+	lines = slices.DeleteFunc(lines, func(l string) bool { return strings.HasPrefix(l, "uv = ") || strings.HasPrefix(l, "prompt = ") })
 	slices.Sort(lines)
 	return lines
 }
