@@ -152,7 +152,7 @@ func (l *layout) Check(_ context.Context, name string) (Receipt, error) {
 			return Receipt{}, nil
 		}
 	}
-	return Receipt{Digest: digest}, nil
+	return Receipt{Digest: digest, Config: m.Config.Digest.String()}, nil
 }
 
 // entryOf finds all entries of a name.
