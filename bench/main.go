@@ -176,7 +176,7 @@ func measureWarm(ctx context.Context, m machine, s *scale, proj *project, wheels
 	if err := proj.save(0); err != nil {
 		return err
 	}
-	for range 3 {
+	for range 5 {
 		o, err := startOurs(ctx, m, s, wheels)
 		if err != nil {
 			return err

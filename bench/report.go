@@ -44,14 +44,25 @@ func (r *report) print(out io.Writer) {
 		row("")
 		row("last change, by the daemon\t%d of %d layers made, %d wheels fetched; read %d ms, build %d ms, publish %d ms, in all %d ms",
 			r.changed.LayersMade, r.changed.Layers, r.changed.Fetched, r.changed.ReadMS, r.changed.BuildMS, r.changed.PublishMS, r.changed.TotalMS)
-		for _, s := range r.warm {
-			perCore := float64(s.InstalledBytes) / 1e6 / (float64(max(s.BuildMS, 1)) / 1000) / float64(runtime.NumCPU())
-			row("layers from downloaded wheels\t%d layers, %s installed in %d ms: %.0f MB/s a core", s.LayersMade, bytesText(s.InstalledBytes), s.BuildMS, perCore)
-		}
+		row("layers from downloaded wheels\t%s", r.warmText())
 		row("idle for %v\t%v of processor time, %s resident; %s after a restart", r.idleFor, r.idleCPU, bytesText(r.idleRSS), bytesText(r.restartRSS))
 		row("GET /v1/images/{ref}\tmedian %v, p99 %v", r.p50.Round(time.Microsecond), r.p99.Round(time.Microsecond))
 	}
 	_ = w.Flush()
+}
+
+// warmText says how fast layers are made, as installed bytes by second and core.
+func (r *report) warmText() string {
+	if len(r.warm) == 0 {
+		return "-"
+	}
+	speeds := make([]float64, len(r.warm))
+	for i, s := range r.warm {
+		speeds[i] = float64(s.InstalledBytes) / 1e6 / (float64(max(s.BuildMS, 1)) / 1000) / float64(runtime.NumCPU())
+	}
+	slices.Sort(speeds)
+	return fmt.Sprintf("%d layers, %s installed: %.0f MB/s a core (%.0f to %.0f, %d times)", r.warm[0].LayersMade, bytesText(r.warm[0].InstalledBytes),
+		speeds[len(speeds)/2], speeds[0], speeds[len(speeds)-1], len(speeds))
 }
 
 // times is spread for samples, each less the given time.
