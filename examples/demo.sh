@@ -39,7 +39,7 @@ if [ -z "${IMGSPECD_BASE_DEFAULT:-}" ] && ! public_registry; then
     echo "demo: name one that can be reached: IMGSPECD_BASE_DEFAULT=REGISTRY/python:3.11-slim make demo" >&2
     exit 1
   fi
-  say "No public registry can be reached: making a base image with debootstrap (a minute, once)"
+  say "No public registry can be reached: the base image is made here, with debootstrap (a minute or two, once)"
   test/rig/rig up layout
   eval "$(test/rig/rig env | grep IMGSPECD_TEST_BASE_LAYOUT)"
   export IMGSPECD_BASE_DEFAULT=oci:$IMGSPECD_TEST_BASE_LAYOUT:python:3.11-slim
