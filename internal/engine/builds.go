@@ -17,6 +17,7 @@ func (e *Engine) StartBuild(ctx context.Context, req api.StartBuild) (api.BuildL
 	var read chan struct{}
 	var labels func(*image) bool
 	var failed error
+	e.awake(ctx)
 	err := e.do(ctx, func(l *loop) {
 		var p *watched
 		p, labels, failed = l.wanted(req)

@@ -96,6 +96,7 @@ type Engine struct {
 	deps   Deps
 	cmds   chan func(*loop)
 	done   chan struct{} // closed when the loop has ended
+	known  chan struct{} // closed when every project that was remembered has been read
 	events *broker
 	logs   *logbook
 }
@@ -106,6 +107,7 @@ func New(d Deps) *Engine {
 		deps:   d,
 		cmds:   make(chan func(*loop)),
 		done:   make(chan struct{}),
+		known:  make(chan struct{}),
 		events: newBroker(d.Now, 4096),
 		logs:   newLogbook(d.Logs),
 	}
@@ -150,6 +152,16 @@ func (e *Engine) do(ctx context.Context, f func(*loop)) error {
 		return &api.Error{Code: api.CodeUnavailable, Message: "the daemon is stopping", Hint: "start it again: imgspecd serve"}
 	case <-ctx.Done():
 		return ctx.Err()
+	}
+}
+
+// awake waits until the projects that were remembered have been read: before that
+// a daemon that has just started would deny what it is about to know.
+func (e *Engine) awake(ctx context.Context) {
+	select {
+	case <-e.known:
+	case <-e.done:
+	case <-ctx.Done():
 	}
 }
 

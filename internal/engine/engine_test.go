@@ -31,6 +31,7 @@ type world struct {
 	fail    map[string]error // what a run of a name ends with
 	gate    chan struct{}    // each run takes one before it ends; nil: none
 	ran     []string
+	slow    time.Duration // how long a project takes to be read
 	records records
 	end     func()
 }
@@ -86,6 +87,7 @@ func (w *world) Set(string, []string, []string) {}
 func (w *world) Hints() <-chan watch.Hint       { return w.hints }
 
 func (w *world) Read(_ context.Context, p store.Project) (Reading, error) {
+	time.Sleep(w.slow)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	tag := w.tags[p.ID]
@@ -433,4 +435,19 @@ func TestEventsResumeAndTellGaps(t *testing.T) {
 	if !gap {
 		t.Error("a slow reader was not told that it lost events")
 	}
+}
+
+func TestAStartingDaemonDoesNotDenyWhatItIsAboutToKnow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, func(w *world) {
+			w.tags["p"] = "t1"
+			w.slow = 3 * time.Second
+		})
+		defer w.end()
+		begin := time.Now()
+		im := w.image() // fails on "no watched project has an image"
+		if im.Name != "app:t1" || time.Since(begin) != 3*time.Second {
+			t.Errorf("after %s: %+v", time.Since(begin), im)
+		}
+	})
 }

@@ -12,6 +12,7 @@ import (
 // Images returns all images, by label; none once the engine has ended.
 func (e *Engine) Images(ctx context.Context) []api.Image {
 	out := []api.Image{}
+	e.awake(ctx)
 	e.look(ctx, func(l *loop) { out = l.views() })
 	return out
 }
@@ -30,6 +31,7 @@ func (l *loop) views() []api.Image {
 func (e *Engine) FindImage(ctx context.Context, ref string) (api.Image, error) {
 	var v api.Image
 	var found error
+	e.awake(ctx)
 	err := e.do(ctx, func(l *loop) {
 		im, err := l.find(ref)
 		if err != nil {
@@ -102,6 +104,7 @@ func ambiguous(ref string, hits []*image) error {
 func (e *Engine) WaitImage(ctx context.Context, ref string) (api.Image, error) {
 	events, stop := e.Events(0)
 	defer stop()
+	e.awake(ctx)
 	plain := context.WithoutCancel(ctx)
 	for {
 		im, err := e.FindImage(plain, ref)

@@ -25,6 +25,7 @@ type loop struct {
 	builds   []api.Build // newest last, the past ones too
 	record   *recorder
 	stopping bool
+	unread   map[string]bool // projects that were remembered and not read yet; nil: none
 }
 
 // watched is a directory under watch. Owned by the loop.
@@ -55,6 +56,7 @@ func newLoop(ctx context.Context, e *Engine) *loop {
 // that was under way when an earlier daemon died is marked so.
 func (l *loop) start() error {
 	if l.e.deps.Ephemeral {
+		close(l.e.known)
 		return nil
 	}
 	builds, err := l.e.deps.Records.Builds()
@@ -75,10 +77,24 @@ func (l *loop) start() error {
 		return fmt.Errorf("read projects: %w", err)
 	}
 	slices.SortFunc(projects, func(a, b store.Project) int { return a.AddedAt.Compare(b.AddedAt) })
+	l.unread = map[string]bool{}
 	for _, rec := range projects {
+		l.unread[rec.ID] = true
 		l.read(l.admit(rec))
 	}
+	l.haveRead("")
 	return nil
+}
+
+// haveRead notes that a remembered project has been read, or is not wanted any more.
+func (l *loop) haveRead(id string) {
+	if l.unread == nil {
+		return
+	}
+	if delete(l.unread, id); len(l.unread) == 0 {
+		l.unread = nil
+		close(l.e.known)
+	}
 }
 
 // stop cancels what runs. The loop goes on until all of it has answered.
@@ -170,6 +186,7 @@ func (l *loop) read(p *watched) {
 // took takes in what a project held.
 func (l *loop) took(p *watched, r Reading, err error) {
 	p.reading = false
+	defer l.haveRead(p.rec.ID)
 	if l.stopping || l.projects[p.rec.ID] != p {
 		p.release()
 		return
