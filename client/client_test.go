@@ -123,7 +123,7 @@ func TestAnswersThatAreNotTheDaemons(t *testing.T) {
 	}{
 		"not JSON":  {func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "hello") }, api.CodeUnavailable, "read answer to GET /v1/info"},
 		"cut short": {func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, `{"version":`) }, api.CodeUnavailable, "read answer"},
-		"plain 502": {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "bad", 502) }, api.CodeInternal, "the socket answered 502 Bad Gateway"},
+		"plain 502": {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "bad", http.StatusBadGateway) }, api.CodeInternal, "the socket answered 502 Bad Gateway"},
 		"redirect": {func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "http://elsewhere/", http.StatusFound)
 		}, api.CodeInternal, "302"},

@@ -94,7 +94,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer door.Close()
+	defer func() { _ = door.Close() }() // it is closed already where the stop went in order
 	d.socket = door.path
 
 	// Streams and waits end when the stop begins; everything else may finish.

@@ -156,11 +156,11 @@ func bind(ctx context.Context, path string) (*door, error) {
 	// Until here the umask decided on the socket's mode, and the directory (0700)
 	// kept others out; the process's umask is everybody's and stays as it is.
 	if err := os.Chmod(path, 0o600); err != nil {
-		l.Close()
+		_ = l.Close() // of no use, and the first failure is the one to tell
 		return nil, fmt.Errorf("listen on %s: %w", path, err)
 	}
 	if d.made, err = os.Lstat(path); err != nil {
-		l.Close()
+		_ = l.Close() // of no use, and the first failure is the one to tell
 		return nil, fmt.Errorf("listen on %s: %w", path, err)
 	}
 	return d, nil

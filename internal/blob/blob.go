@@ -13,6 +13,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -113,7 +114,7 @@ func (r *reader) Read(p []byte) (int, error) {
 	if n > 0 && r.got != nil {
 		r.got(int64(n))
 	}
-	if err != nil && err != io.EOF && r.ctx.Err() != nil {
+	if err != nil && !errors.Is(err, io.EOF) && r.ctx.Err() != nil {
 		err = context.Cause(r.ctx) // rather than "read of a closed body"
 	}
 	return n, err

@@ -3,6 +3,7 @@ package builder
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -81,7 +82,8 @@ func (i *image) makeManifest() ([]byte, error) {
 func config(p *plan.Plan, base *v1.ConfigFile, records []store.LayerRecord) ([]byte, error) {
 	cfg := base.DeepCopy()
 	made := v1.Time{Time: layer.Epoch}
-	cfg.Created, cfg.Author, cfg.Container, cfg.DockerVersion = made, "", "", ""
+	cfg.Created, cfg.Author, cfg.Container = made, "", ""
+	cfg.DockerVersion = "" //nolint:staticcheck // deprecated, but old bases have it, and it is not true of ours
 	c := &cfg.Config
 	c.Image, c.Hostname, c.Domainname = "", "", ""
 	c.Env, c.User, c.WorkingDir, c.Shell = p.Config.Env, p.Config.User, p.Config.WorkingDir, p.Config.Shell
@@ -223,6 +225,5 @@ type unzipped struct {
 }
 
 func (u *unzipped) Close() error {
-	u.Reader.Close()
-	return u.file.Close()
+	return errors.Join(u.Reader.Close(), u.file.Close())
 }

@@ -42,7 +42,7 @@ func TestInterrupted(t *testing.T) {
 	cancel()
 	f := &fakeDaemon{report: world()}
 	for _, args := range [][]string{{"events"}, {"status", "-w"}} {
-		if got := cliRunCtx(t, ctx, f, nil, args...); got.code != 130 {
+		if got := cliRunCtx(ctx, t, f, nil, args...); got.code != 130 {
 			t.Errorf("%v: exit code %d, want 130: %s", args, got.code, got.stderr)
 		}
 	}
@@ -117,7 +117,7 @@ func TestFollowWithoutTerminal(t *testing.T) {
 		f := &fakeDaemon{report: w, events: []api.Event{{Kind: "image", Image: &again}, {Kind: "image", Image: &done}, {Kind: "removed", Removed: "vision/eval"}}}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		got := cliRunCtx(t, ctx, f, nil, "status", "-w")
+		got := cliRunCtx(ctx, t, f, nil, "status", "-w")
 		lines := strings.Split(strings.TrimSpace(got.out), "\n")
 		if len(lines) != len(w.Images)+1 {
 			t.Errorf("%d lines, want %d:\n%s", len(lines), len(w.Images)+1, got.out)
@@ -126,7 +126,7 @@ func TestFollowWithoutTerminal(t *testing.T) {
 		if last := lines[len(lines)-1]; last != want {
 			t.Errorf("last line %q, want %q", last, want)
 		}
-		got = cliRunCtx(t, ctx, f, nil, "status", "-w", "--json", "churn-model")
+		got = cliRunCtx(ctx, t, f, nil, "status", "-w", "--json", "churn-model")
 		for _, l := range strings.Split(strings.TrimSpace(got.out), "\n") {
 			if l != "" {
 				strictly(t, l, &api.Image{})

@@ -124,10 +124,10 @@ type result struct {
 // cliRun runs a command line against a fake daemon on a screen of the given width.
 func cliRun(t *testing.T, f *fakeDaemon, env map[string]string, args ...string) result {
 	t.Helper()
-	return cliRunCtx(t, t.Context(), f, env, args...)
+	return cliRunCtx(t.Context(), t, f, env, args...)
 }
 
-func cliRunCtx(t *testing.T, ctx context.Context, f *fakeDaemon, env map[string]string, args ...string) result {
+func cliRunCtx(ctx context.Context, t *testing.T, f *fakeDaemon, env map[string]string, args ...string) result {
 	t.Helper()
 	var out, stderr bytes.Buffer
 	home := t.TempDir()

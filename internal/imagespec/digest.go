@@ -70,7 +70,7 @@ func (d *digester) copyFile(h hash.Hash, file, shown, rel string) error {
 	st, err := os.Stat(file)
 	switch {
 	case err != nil:
-		return nil
+		return nil //nolint:nilerr // flytekit skips what does not exist
 	case st.Mode()&fs.ModeSocket != 0 && !d.rule.readsSockets:
 		return nil
 	}
@@ -87,7 +87,7 @@ func isDir(p string) bool {
 func (d *digester) walk(dir, rel string, skipGit bool, each func(file, rel string) error) error {
 	entries, err := d.o.readDir(dir)
 	if err != nil {
-		return nil // os.walk passes over what it cannot list
+		return nil //nolint:nilerr // os.walk passes over what it cannot list
 	}
 	d.dirs = append(d.dirs, dir)
 	var files, folders []string
@@ -131,7 +131,7 @@ func (d *digester) hashFile(h hash.Hash, field, file, shown, rel string) error {
 	if _, err := io.Copy(io.MultiWriter(h, content), f); err != nil {
 		return fileError(field, shown, file, err)
 	}
-	io.WriteString(h, strings.ReplaceAll(rel, "/", ""))
+	_, _ = io.WriteString(h, strings.ReplaceAll(rel, "/", "")) // a hash takes everything
 	d.inputs = append(d.inputs, Input{Path: file, Digest: sum(content), Named: true})
 	return nil
 }
@@ -200,7 +200,7 @@ func (d *digester) sourceFiles(root string, ignored *ignore) (string, error) {
 	err := d.walk(d.o.path(root), "", !d.rule.walksGit, func(file, rel string) error {
 		st, err := os.Stat(file)
 		if err != nil || st.Mode()&fs.ModeSocket != 0 && !d.rule.readsSockets {
-			return nil
+			return nil //nolint:nilerr // flytekit skips what does not exist
 		}
 		if out, err := ignored.match(prefix+rel, rel); err != nil || out {
 			return err

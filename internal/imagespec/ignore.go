@@ -2,8 +2,10 @@ package imagespec
 
 import (
 	"bytes"
+	"context"
 	"os/exec"
 	"strings"
+	"time"
 )
 
 // ignore tells which files under a source root are left out, as flytekit's IgnoreGroup of GitIgnore,
@@ -48,11 +50,16 @@ func (ig *ignore) matchGit(p string) bool {
 	return ig.git[name] || ig.gitDirs[name+"/"] && isDir(ig.root+"/"+p)
 }
 
+// gitLimit is how long git may take to list what it ignores.
+const gitLimit = time.Minute
+
 // gitIgnored lists what git ignores in dir; nothing where there is no git or no repository. The monitor
 // hook is switched off, because it would run a program that the repository names.
 func gitIgnored(dir string, more ...string) map[string]bool {
 	args := append([]string{"-c", "core.fsmonitor=false", "ls-files", "-io", "--exclude-standard"}, more...)
-	cmd := exec.Command("git", args...)
+	ctx, cancel := context.WithTimeout(context.Background(), gitLimit)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "git", args...)
 	cmd.Dir = dir
 	out, err := cmd.Output()
 	if err != nil {

@@ -11,18 +11,26 @@ import (
 // None, Bool, Int, Float, Str, List, Tuple, *Dict, Path, CopyMode or Spec.
 type Value interface{ python() string } // the Python type's name
 
-// The Python types. A Str is UTF-8, except that a lone surrogate (which Python allows in
-// a str) stands in it as the three bytes that UTF-8 would give its code point.
 type (
-	None     struct{}
-	Bool     bool
-	Int      struct{ *big.Int }
-	Float    float64
-	Str      string
-	List     []Value
-	Tuple    []Value
-	Path     string // pathlib.Path, normalised
-	CopyMode int    // flytekit's CopyFileDetection
+	// None is Python's None.
+	None struct{}
+	// Bool is a Python bool.
+	Bool bool
+	// Int is a Python int, of any size.
+	Int struct{ *big.Int }
+	// Float is a Python float.
+	Float float64
+	// Str is a Python str in UTF-8, except that a lone surrogate (which Python allows in a
+	// str) stands in it as the three bytes that UTF-8 would give its code point.
+	Str string
+	// List is a Python list.
+	List []Value
+	// Tuple is a Python tuple.
+	Tuple []Value
+	// Path is a pathlib.Path, normalised.
+	Path string
+	// CopyMode is flytekit's CopyFileDetection.
+	CopyMode int
 )
 
 // The members of CopyFileDetection.

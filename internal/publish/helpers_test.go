@@ -134,8 +134,3 @@ func small(t testing.TB) v1.Image {
 	must(t, err)
 	return on(t, img, newLayer(t, "x", 1000))
 }
-
-// roundTrip is a transport that a test stands in the way of.
-type roundTrip func(*http.Request) (*http.Response, error)
-
-func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }

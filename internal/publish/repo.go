@@ -159,7 +159,7 @@ func (r *repo) send(ctx context.Context, q request) (*http.Response, error) {
 
 // drain reads a short body to its end, without which the connection is not kept.
 func drain(resp *http.Response) {
-	io.CopyN(io.Discard, resp.Body, 64<<10)
+	_, _ = io.CopyN(io.Discard, resp.Body, 64<<10) // what is longer costs a connection, no more
 	resp.Body.Close()
 }
 

@@ -106,7 +106,7 @@ func (n *notify) watch(dir string) (string, error) {
 }
 
 func (n *notify) run(ctx context.Context) {
-	defer n.watcher.Close()
+	defer func() { _ = n.watcher.Close() }()
 	for {
 		select {
 		case <-ctx.Done():
