@@ -104,9 +104,11 @@ the image that your next run looks for is built and put where flytekit looks.`,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		SilenceErrors: true,
 		SilenceUsage:  true,
+		Version:       a.Version,
 
 		SuggestionsMinimumDistance: 2,
 	}
+	root.SetVersionTemplate("imgspecd {{.Version}}\n")
 	f := root.PersistentFlags()
 	f.BoolVar(&a.json, "json", false, "print the API's JSON instead of text")
 	f.StringVar(&a.color, "color", "auto", "use colours: auto, always or never")
