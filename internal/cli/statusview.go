@@ -163,7 +163,7 @@ func (v statusView) below(im api.Image) string {
 	}
 	for _, t := range im.Targets {
 		switch {
-		case t.State == api.Failed && t.Error != nil && (im.Error == nil || *t.Error != *im.Error):
+		case t.State == api.Failed && t.Error != nil && !told(im.Error, t.Error):
 			b.WriteString(v.para(lead+v.paint(bad, v.bad)+" ", normal, clean(t.Name+": "+t.Error.Message)))
 			b.WriteString(v.hint(lead, t.Error.Hint))
 		case t.State == api.Waiting && im.State == api.Ready:
@@ -172,6 +172,11 @@ func (v statusView) below(im api.Image) string {
 		}
 	}
 	return b.String()
+}
+
+// told reports whether the image's own error says already what a target's says.
+func told(image, target *api.Error) bool {
+	return image != nil && strings.Contains(image.Message, target.Message)
 }
 
 func (v statusView) hint(lead, hint string) string {

@@ -103,7 +103,7 @@ func (p *Pipeline) plan(ctx context.Context, s Spec, report progress.Func) (*pla
 	}
 	b, err := p.Bases.Resolve(ctx, ref, s.Fields.Platform(), report)
 	if err != nil {
-		return nil, nil, fmt.Errorf("base image %s: %w", ref, err)
+		return nil, nil, err
 	}
 	in := plan.Input{Spec: s.Fields, Name: s.Named.Name, Tag: s.Named.Tag, ID: s.Named.ID, Base: b.Info, CA: p.CA}
 	if b.Info.Python != nil {
