@@ -19,8 +19,17 @@ var accountFiles = []string{
 // ownedTrees are those that the image's user is made owner of, and what a home is made from.
 var ownedTrees = []string{"/etc/skel", "/root", "/home", "/opt/micromamba"}
 
+// venvDir is where the image's virtual environment goes. What the base has there is
+// hidden as a whole, so nothing below it is needed, however big it is.
+const venvDir = "/root/.venv"
+
+func inVenv(p string) bool { return strings.HasPrefix(p, venvDir+"/") }
+
 // wanted says whether a file's content is needed.
 func wanted(p string) bool {
+	if inVenv(p) {
+		return false
+	}
 	return slices.Contains(accountFiles, p) || path.Base(p) == "patchlevel.h" || slices.ContainsFunc(ownedTrees, func(root string) bool {
 		return strings.HasPrefix(p, root+"/")
 	})
@@ -31,6 +40,9 @@ func collect(t *tree) (map[string]Entry, error) {
 	files := map[string]Entry{}
 	var size int64
 	take := func(p string, n *node) {
+		if inVenv(p) {
+			return
+		}
 		e := Entry{Mode: n.mode, UID: n.uid, GID: n.gid, Link: n.link}
 		if n.file != nil {
 			e.Content = n.file.content

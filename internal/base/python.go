@@ -41,7 +41,8 @@ func python(t *tree, dirs, env []string) (*Python, error) {
 	return &Python{Path: real, Link: link, Version: v}, nil
 }
 
-// onPath looks for python3, then python, then the newest python3.N.
+// onPath looks for python3, then python, then the newest python3.N. An interpreter
+// that itself lies in the virtual environment, as a copy, goes with that.
 func onPath(t *tree, dirs []string) (link string, n *node, real string) {
 	names := []string{"python3", "python"}
 	for _, dir := range dirs {
@@ -51,7 +52,7 @@ func onPath(t *tree, dirs []string) (link string, n *node, real string) {
 		for _, dir := range dirs {
 			link := path.Join(dir, name)
 			n, real := t.walk(link, maxLinks)
-			if n != nil && n.file != nil && n.mode&0o111 != 0 && !strings.Contains(path.Base(real), "python2") {
+			if n != nil && n.file != nil && n.mode&0o111 != 0 && !inVenv(real) && !strings.Contains(path.Base(real), "python2") {
 				return link, n, real
 			}
 		}

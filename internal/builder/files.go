@@ -20,7 +20,9 @@ func writeFiles(w *layer.Writer, files []plan.File) error {
 		var err error
 		switch f.Mode.Type() {
 		case fs.ModeDir:
-			err = w.Dir(header(f))
+			if err = w.Dir(header(f)); err == nil && f.Opaque {
+				err = w.Opaque(header(f))
+			}
 		case fs.ModeSymlink:
 			err = w.Symlink(header(f), f.Link)
 		case 0:

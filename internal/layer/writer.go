@@ -74,6 +74,21 @@ func (l *Writer) Dir(h Header) error {
 	return l.entry(h, typeDir, "")
 }
 
+// opaque is the name of the entry that hides what lower layers hold in its directory
+// (OCI image-spec, layer.md). It stands before the directory's other entries.
+const opaque = ".wh..wh..opq"
+
+// Opaque makes a directory, which was written just before, hide what lower layers hold in it.
+func (l *Writer) Opaque(dir Header) error {
+	if l.err == nil && l.seen[dir.Path] != typeDir {
+		_ = l.fail(fmt.Errorf("hide what is below %s: it is no directory of this layer", dir.Path))
+	}
+	if l.err == nil {
+		l.head = appendHeader(l.head, Header{Path: dir.Path + "/" + opaque, Mode: 0o644}, typeFile, "", l.mtime)
+	}
+	return l.err
+}
+
 // Symlink writes a symbolic link.
 func (l *Writer) Symlink(h Header, target string) error {
 	if target == "" {

@@ -150,3 +150,48 @@ func TestWriterIsReadBack(t *testing.T) {
 		}
 	}
 }
+
+func TestOpaqueStandsFirstInItsDirectory(t *testing.T) {
+	var buf bytes.Buffer
+	w := NewWriter(&buf, Options{Parents: parents})
+	dir := Header{Path: "/root/.venv", Mode: 0o755}
+	if err := w.Dir(dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Opaque(dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.File(Header{Path: "/root/.venv/.gitignore", Mode: 0o644}, []byte("*")); err != nil {
+		t.Fatal(err)
+	}
+	res, err := w.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	z, err := gzip.NewReader(&buf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for r := tar.NewReader(z); ; {
+		h, err := r.Next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		names = append(names, h.Name)
+	}
+	if got := strings.Join(names, " "); got != "root/ root/.venv/ root/.venv/.wh..wh..opq root/.venv/.gitignore" {
+		t.Errorf("entries %s", got)
+	}
+	if res.Files != 1 {
+		t.Errorf("%d files counted", res.Files)
+	}
+	w = NewWriter(io.Discard, Options{})
+	if err := w.Opaque(dir); err == nil {
+		t.Error("a directory that is not in the layer hides what lies below")
+	}
+	_, _ = w.Close()
+}

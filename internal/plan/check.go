@@ -55,9 +55,6 @@ func checkFields(spec imagespec.Spec) error {
 			return &Unsupported{Field: field}
 		}
 	}
-	if _, ok := spec.BaseSpec(); ok {
-		return &Unsupported{Field: "base_image", Reason: "an ImageSpec as base", Hint: "give the base image's name"}
-	}
 	return nil
 }
 
@@ -97,8 +94,8 @@ func checkBase(in Input) error {
 		return &Unsupported{Field: "base_image", Reason: "no Python on the PATH of " + b.Ref,
 			Hint: `set base_image to one with Python, such as "python:3.12-slim-bookworm"`}
 	}
-	if _, ok := b.Files[venvDir]; ok {
-		return &Unsupported{Field: "base_image", Reason: b.Ref + " already has " + venvDir, Hint: "choose a base without it"}
+	if f, ok := b.Files[venvDir]; ok && !f.Mode.IsDir() {
+		return &Unsupported{Field: "base_image", Reason: venvDir + " of " + b.Ref + " is no directory", Hint: "choose a base without it"}
 	}
 	want := in.Spec.PythonVersion()
 	if want == "" {

@@ -45,6 +45,9 @@ func (d digest) files(files []File) {
 		d.number(int64(f.Mode))
 		d.number(int64(f.Owner.UID))
 		d.number(int64(f.Owner.GID))
+		if f.Opaque { // no path of a file begins like this
+			d.text("opaque")
+		}
 	}
 }
 

@@ -53,6 +53,8 @@ type File struct {
 	Owner Owner
 	Link  string // of a symlink
 	Data  []byte // of a regular file
+	// Opaque directories hide all that the layers below hold in them.
+	Opaque bool
 }
 
 // Config is what changes in the base's image config.

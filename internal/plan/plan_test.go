@@ -301,7 +301,9 @@ func TestRefusals(t *testing.T) {
 		{"other platform", set(`{"requirements": "uv.lock", "platform": "linux/arm64"}`), true, "platform", "for linux/amd64"},
 		{"base without Python", func(in *Input) { in.Base.Python = nil }, false, "base_image", "no Python on the PATH of python:3.11-slim"},
 		{"base with too many layers", func(in *Input) { in.Base.Layers = 115 }, false, "base_image", "115 layers"},
-		{"base with a venv", func(in *Input) { in.Base.Files["/root/.venv"] = base.Entry{Mode: fs.ModeDir} }, false, "base_image", "already has /root/.venv"},
+		{"base whose venv is a link", func(in *Input) {
+			in.Base.Files["/root/.venv"] = base.Entry{Mode: fs.ModeSymlink, Link: "/opt/venv"}
+		}, false, "base_image", "/root/.venv of python:3.11-slim is no directory"},
 		{"group without user", func(in *Input) {
 			in.Base.Files["/etc/group"] = base.Entry{Mode: 0o644, Content: []byte("flytekit:x:5:\n")}
 		}, true, "base_image", "useradd refuses"},

@@ -110,7 +110,14 @@ func (t *tree) layer() []File {
 		}
 	}
 	clear(t.changed)
-	return t.list(slices.Sorted(maps.Keys(paths)))
+	files := t.list(slices.Sorted(maps.Keys(paths)))
+	for p := range paths { // what one layer hides, a higher one must not: that would be this layer's own
+		if f := t.files[p]; f.Opaque {
+			f.Opaque = false
+			t.files[p] = f
+		}
+	}
+	return files
 }
 
 // dirs lists a directory and those above it.

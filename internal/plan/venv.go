@@ -31,12 +31,17 @@ func minor(version string) string {
 // file; the activation scripts of shells that are no Unix shell; the name of uv and
 // the project's prompt in pyvenv.cfg, which say who made it. The activation scripts
 // are our own, shorter ones: same names, same variables, same deactivate.
+//
+// A base may have an environment there already, as one made of an ImageSpec has.
+// uv sync would bring that in line with the lock, package by package; the outcome is
+// that of a new one, so the base's is hidden as a whole.
 func (t *tree) makeVenv(s wheel.Scheme, python *base.Python, owner Owner) {
 	dir := func(p string) { t.put(File{Path: p, Mode: fs.ModeDir | 0o755, Owner: owner}) }
 	file := func(p, text string) { t.put(File{Path: p, Mode: 0o644, Owner: owner, Data: []byte(text)}) }
 	link := func(p, target string) { t.put(File{Path: p, Mode: fs.ModeSymlink | 0o777, Owner: owner, Link: target}) }
 
-	dir(s.Prefix)
+	_, old := t.files[s.Prefix]
+	t.put(File{Path: s.Prefix, Mode: fs.ModeDir | 0o755, Owner: owner, Opaque: old})
 	file(s.Prefix+"/.gitignore", "*")
 	file(s.Prefix+"/CACHEDIR.TAG", "Signature: 8a477f597d28d172789f06886806bc55")
 	file(s.Prefix+"/pyvenv.cfg", "home = "+path.Dir(python.Path)+"\nimplementation = CPython\nversion_info = "+
