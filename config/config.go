@@ -28,6 +28,9 @@ import (
 type Config struct {
 	StateDir string
 	Socket   string
+	Rebuild  string            // RebuildAsk or RebuildAuto
+	Cwd      string            // working directory of a project's runs, from its root; "." is the root
+	Env      map[string]string // variables that a project's specs read, over those of the shell
 	Log      Log
 	Watch    Watch
 	Docker   Docker
@@ -51,6 +54,13 @@ func (c *Config) ForProject(dir string) (*Config, error) {
 	p, _, err := Load(s)
 	return p, err
 }
+
+// The values of rebuild: what is done about a ready image whose content would be
+// another now, though its name is the same.
+const (
+	RebuildAsk  = "ask"  // it is said, and the next build that is asked for makes it anew
+	RebuildAuto = "auto" // it is built and published again at once
+)
 
 // Log is what the daemon says of its work.
 type Log struct {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -76,7 +77,14 @@ func (l layer) read(file string, data []byte, prefix []string) error {
 	}
 	lines := keyLines(data)
 	var errs []error
-	for name, raw := range flatten(doc) {
+	flat := flatten(doc)
+	for _, k := range keys {
+		if raw, given := doc[k.name]; given && k.isTable() {
+			maps.DeleteFunc(flat, func(name string, _ any) bool { return strings.HasPrefix(name, k.name+".") })
+			flat[k.name] = raw
+		}
+	}
+	for name, raw := range flat {
 		at := place(file, lines[strings.Join(append(slices.Clone(prefix), name), ".")])
 		if l.source == "project" && (name == image || strings.HasPrefix(name, image+".")) {
 			continue

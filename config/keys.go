@@ -3,6 +3,8 @@ package config
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -38,6 +40,18 @@ var keys = []key{
 	{
 		name: "socket", help: "socket of the daemon", refused: shared, path: true,
 		field: func(c *Config) any { return &c.Socket }, check: checkSocket,
+	},
+	{
+		name: "rebuild", help: "a ready image whose content would differ under the same name: ask (say so) or auto (build it again)", value: RebuildAsk,
+		field: func(c *Config) any { return &c.Rebuild }, check: oneOf(RebuildAuto, RebuildAsk),
+	},
+	{
+		name: "cwd", help: "directory, in the project, that a run is started in: relative paths of specs start there", value: ".",
+		field: func(c *Config) any { return &c.Cwd }, check: checkInside,
+	},
+	{
+		name: "env", help: "environment variables that specs read, over those of the shell that ran imgspecd watch", value: map[string]string{},
+		field: func(c *Config) any { return &c.Env },
 	},
 	{
 		name: "log.level", help: "what the daemon logs: debug, info, warn or error", value: "info", refused: shared,
@@ -133,6 +147,8 @@ func (k key) get(c *Config) any {
 		return *p
 	case *[]string:
 		return *p
+	case *map[string]string:
+		return *p
 	}
 	panic("config: no such kind of key: " + k.name)
 }
@@ -154,6 +170,8 @@ func (k key) set(c *Config, raw any) (err error) {
 		*p, err = toDuration(raw)
 	case *[]string:
 		*p, err = toList(raw)
+	case *map[string]string:
+		*p, err = toTable(raw)
 	}
 	return err
 }
@@ -221,8 +239,49 @@ func toList(raw any) ([]string, error) {
 	return nil, errors.New("it must be a list of strings")
 }
 
+// isTable reports whether the key's value is a table of names that people choose.
+// Viper would write such names in lower case, so they pass by it.
+func (k key) isTable() bool {
+	_, is := k.value.(map[string]string)
+	return is
+}
+
+func toTable(raw any) (map[string]string, error) {
+	out := map[string]string{}
+	switch v := raw.(type) {
+	case map[string]string:
+		return v, nil
+	case map[string]any:
+		for name, e := range v {
+			s, ok := e.(string)
+			if !ok {
+				return nil, fmt.Errorf("the value of %s must be a string, in quotes", name)
+			}
+			out[name] = s
+		}
+		return out, nil
+	case string: // of a variable
+		for s := range strings.SplitSeq(v, ",") {
+			name, value, ok := strings.Cut(s, "=")
+			if !ok {
+				return nil, errors.New("it must be a list such as A=1,B=2")
+			}
+			out[strings.TrimSpace(name)] = value
+		}
+		return out, nil
+	}
+	return nil, errors.New(`it must be a table of strings, such as { REGISTRY = "ghcr.io/acme" }`)
+}
+
 // format is how a value is shown to people.
 func format(v any) string {
+	if m, ok := v.(map[string]string); ok {
+		pairs := make([]string, 0, len(m))
+		for _, name := range slices.Sorted(maps.Keys(m)) {
+			pairs = append(pairs, name+"="+m[name])
+		}
+		return strings.Join(pairs, ",")
+	}
 	if l, ok := v.([]string); ok {
 		return strings.Join(l, ",")
 	}
@@ -250,6 +309,15 @@ func between[T int | time.Duration](low, high T) func(any) error {
 func notEmpty(v any) error {
 	if v.(string) == "" {
 		return errors.New("it must not be empty")
+	}
+	return nil
+}
+
+// checkInside takes a path that does not lead out of the project by its text;
+// where links in it lead is seen when it is used.
+func checkInside(v any) error {
+	if !filepath.IsLocal(v.(string)) {
+		return errors.New("it must be a directory in the project, relative to its root")
 	}
 	return nil
 }

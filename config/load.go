@@ -77,6 +77,8 @@ func AddFlags(fs *pflag.FlagSet, names ...string) {
 			fs.Bool(name, k.value.(bool), k.help)
 		case *[]string:
 			fs.StringSlice(name, nil, k.help)
+		case *map[string]string:
+			fs.StringToString(name, nil, k.help)
 		default: // durations, which our own conversion words better
 			fs.String(name, "", k.help)
 		}
@@ -107,6 +109,10 @@ func Load(s Sources) (*Config, Origins, error) {
 			break
 		}
 		if f := s.Flags.Lookup(flagName(k.name)); f != nil && f.Changed {
+			if m, err := s.Flags.GetStringToString(f.Name); err == nil && k.isTable() {
+				layers[len(layers)-1].set(k.name, m, "--"+f.Name)
+				continue
+			}
 			if err := v.BindPFlag(k.name, f); err != nil {
 				return nil, nil, fmt.Errorf("bind flag --%s: %w", f.Name, err)
 			}
@@ -119,6 +125,9 @@ func Load(s Sources) (*Config, Origins, error) {
 	for _, k := range keys {
 		o := originOf(k, layers)
 		raw := v.Get(k.name)
+		if k.isTable() {
+			raw = highest(k, layers)
+		}
 		if s, ok := raw.(string); ok && k.path {
 			raw = expand(s, c.env.get("HOME"))
 		}
@@ -135,6 +144,16 @@ func Load(s Sources) (*Config, Origins, error) {
 		return nil, nil, err
 	}
 	return c, origins, nil
+}
+
+// highest returns what the highest source gives for k, a table as a whole.
+func highest(k key, layers []layer) (raw any) {
+	for _, l := range layers {
+		if v, set := l.values[k.name]; set {
+			raw = v
+		}
+	}
+	return raw
 }
 
 // layers reads every source but the flags; the lowest comes first, and the last
@@ -290,6 +309,9 @@ func originOf(k key, layers []layer) Origin {
 func nest(flat map[string]any) map[string]any {
 	out := map[string]any{}
 	for name, v := range flat {
+		if k, _ := find(name); k.isTable() {
+			continue // viper would lower its names, in place
+		}
 		section, rest, nested := strings.Cut(name, ".")
 		if !nested {
 			out[name] = v

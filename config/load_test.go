@@ -206,6 +206,9 @@ func TestErrorsNameKeyValueAndSource(t *testing.T) {
 		}},
 		"project widens push":   {user: "registry.push = \"on-request\"\n", project: "registry.push = \"always\"\n", want: []string{`imgspecd.toml:1: registry.push = "always": a project's file may only narrow it, and yours says "on-request"`}},
 		"project widens docker": {project: "docker.use = \"always\"\n", want: []string{`may only narrow it, and yours says "auto"`}},
+		"number in env":         {project: "env = { A = 1 }\n", want: []string{"imgspecd.toml:1: env = ", "the value of A must be a string"}},
+		"env is no table":       {project: "env = 3\n", want: []string{"it must be a table of strings"}},
+		"cwd leads out":         {project: "cwd = \"../x\"\n", want: []string{`imgspecd.toml:1: cwd = "../x": it must be a directory in the project`}},
 		"project nonsense":      {project: "registry.push = \"sometimes\"\n", want: []string{"imgspecd.toml:1: registry.push", "it must be one of"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -346,5 +349,33 @@ func TestForProjectLaysTheProjectsFileBetween(t *testing.T) {
 	}
 	if c.Base.Default == p.Base.Default {
 		t.Error("the project's file changed the daemon's own settings")
+	}
+}
+
+// The names in the table of variables are kept as they are written, and the highest source's table counts as a whole.
+func TestEnvOfAProject(t *testing.T) {
+	dir, env := home(t)
+	py := put(t, filepath.Join(dir, "p/pyproject.toml"), "[tool.imgspecd]\ncwd = \"flows\"\nrebuild = \"auto\"\nenv = { REG = \"ghcr.io/Acme\", \"a.b\" = \"1\" }\n")
+	c, origins, err := Load(Sources{Env: env, ProjectDir: filepath.Join(dir, "p")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Cwd != "flows" || c.Rebuild != RebuildAuto || len(c.Env) != 2 || c.Env["REG"] != "ghcr.io/Acme" || c.Env["a.b"] != "1" {
+		t.Errorf("%+v", c)
+	}
+	if o, _ := origins.Find("env"); o.Source != "project" || o.Where != py+":4" || o.Text() != "REG=ghcr.io/Acme,a.b=1" {
+		t.Errorf("origin %+v", o)
+	}
+	put(t, filepath.Join(dir, "p/imgspecd.toml"), "[env]\nMODE = \"x\"\n")
+	c, _, err = Load(Sources{Env: env, ProjectDir: filepath.Join(dir, "p")})
+	if err != nil || len(c.Env) != 1 || c.Env["MODE"] != "x" {
+		t.Errorf("%+v, %v", c, err)
+	}
+	c, origins, err = Load(Sources{Env: env, ProjectDir: filepath.Join(dir, "p"), Flags: flags(t, "--env=Z=1")})
+	if err != nil || len(c.Env) != 1 || c.Env["Z"] != "1" {
+		t.Errorf("%+v, %v", c, err)
+	}
+	if o, _ := origins.Find("env"); o.Source != "flag" {
+		t.Errorf("origin %+v", o)
 	}
 }
