@@ -9,6 +9,10 @@
 // early only when nobody waits for it any more, and what it got so far stays for
 // the next attempt.
 //
+// A file whose URL the lock does not tell is looked up by name and hash in its index
+// (Locate), which speaks PEP 691's JSON or PEP 503's HTML. A credential goes to the
+// scheme, host and port that it was given for.
+//
 // It never resolves versions, and never lets a credential into an error or a log.
 package index
 
@@ -34,17 +38,22 @@ type Deps struct {
 	Retries  int           // attempts after the first that gets nowhere; 4, negative for none
 	Stall    time.Duration // how long a download may bring no byte; 30 s
 	Netrc    Netrc         // passwords for hosts whose URL brings none
+	Indexes  []Index       // where a file is looked for that has no URL, in order; PyPI
+	Named    []NamedLogin  // logins of indexes by name
+	Keyring  Keyring       // nil: no keyring is asked
 	Offline  bool          // only what is in Dir, or on this machine
 	Log      *slog.Logger
 }
 
 // Client fetches files. Safe for concurrent use.
 type Client struct {
-	deps  Deps
-	http  *http.Client
-	slots chan struct{} // one per download under way
-	wait  func(context.Context, time.Duration) error
-	now   func() time.Time
+	deps   Deps
+	http   *http.Client
+	logins *logins
+	pages  pages
+	slots  chan struct{} // one per download under way
+	wait   func(context.Context, time.Duration) error
+	now    func() time.Time
 
 	mu      sync.Mutex
 	flights map[string]*flight // by hash
@@ -62,12 +71,18 @@ func NewClient(d Deps) *Client {
 		d.Stall = 30 * time.Second
 	}
 	c := &Client{
-		deps:    d,
+		logins:  &logins{netrc: d.Netrc, named: d.Named, keyring: d.Keyring, log: d.Log, asked: make(map[string]answer)},
+		pages:   pages{entries: make(map[string]*entry)},
 		slots:   make(chan struct{}, d.Parallel),
 		wait:    sleep,
 		now:     time.Now,
 		flights: make(map[string]*flight),
 	}
+	if len(d.Indexes) == 0 {
+		d.Indexes = []Index{{URL: PyPI}}
+	}
+	c.deps = d
+	c.Learn(d.Indexes...)
 	hc := *d.HTTP
 	hc.CheckRedirect = c.checkRedirect
 	c.http = &hc

@@ -23,6 +23,13 @@ const (
 // download makes the verified file, by as many attempts as it takes and the
 // limits allow. It is the only one that touches this hash's partial file.
 func (c *Client) download(ctx context.Context, hash string, f File, add func(int64)) (string, error) {
+	if f.URL == "" {
+		located, err := c.Locate(ctx, f)
+		if err != nil {
+			return "", err
+		}
+		f = located
+	}
 	p := &part{path: c.partial(hash), file: f, want: hash, add: add}
 	defer p.close()
 	for failed := 0; ; {

@@ -11,10 +11,14 @@ import (
 
 // File is one file to have on disk: what a lock pins, as far as a download cares.
 type File struct {
-	URL      string // http, https or file; or an absolute path of this machine
+	URL      string // http, https or file; or an absolute path of this machine; empty: see Project
 	Filename string
 	Hash     string // "sha256:<hex>"
 	Size     int64  // 0: unknown
+
+	// Where a file without URL is looked for, by its name and hash.
+	Project string
+	Index   string // an index's URL; empty: the client's own indexes
 }
 
 // sha256 returns the hash in hex. It becomes a file name, so nothing else passes.

@@ -67,7 +67,7 @@ func (c *Client) request(ctx context.Context, p *part) (req *http.Request, anony
 	if req.URL.Scheme != "https" && req.URL.Scheme != "http" {
 		return nil, false, &localError{fmt.Errorf("%s is not a URL that can be fetched", redact(p.file.URL))}
 	}
-	anonymous = !c.authorize(req)
+	anonymous = !c.logins.authorize(req)
 	req.Header.Set("User-Agent", userAgent)
 	req.Header.Set("Accept-Encoding", "identity") // hash and offsets are those of the file itself
 	if p.size > 0 {
