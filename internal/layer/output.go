@@ -61,6 +61,7 @@ func (o *output) begin(j *job) error {
 type chunk struct {
 	raw   []byte
 	plain []byte
+	buf   *buffer // that they lie in, to be given back; or nil
 }
 
 // block takes the next piece of the job's stream.

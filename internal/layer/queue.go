@@ -32,7 +32,7 @@ func newQueue(o *output, workers int) *queue {
 		jobs:  make(chan *job, workers*ahead),
 		stop:  make(chan struct{}),
 	}
-	q.pool.New = func() any { return new([chunkSize]byte) }
+	q.pool.New = func() any { return new(buffer) }
 	q.wait.Go(func() { q.writer(o) })
 	for range workers {
 		q.wait.Go(q.worker)
@@ -77,7 +77,7 @@ func (q *queue) fail(err error) {
 }
 
 func (q *queue) worker() {
-	k := worker{get: func() []byte { return q.pool.Get().(*[chunkSize]byte)[:] }}
+	k := worker{get: func() *buffer { return q.pool.Get().(*buffer) }}
 	for j := range q.jobs {
 		select {
 		case <-q.stop:
@@ -115,8 +115,9 @@ func (q *queue) write(o *output, j *job) error {
 	}
 	for c := range j.chunks {
 		err := o.block(j, c)
-		q.put(c.raw)
-		q.put(c.plain)
+		if c.buf != nil {
+			q.pool.Put(c.buf)
+		}
 		if err != nil {
 			return err
 		}
@@ -125,10 +126,4 @@ func (q *queue) write(o *output, j *job) error {
 		return j.err
 	}
 	return o.end(j)
-}
-
-func (q *queue) put(b []byte) {
-	if cap(b) == chunkSize {
-		q.pool.Put((*[chunkSize]byte)(b[:chunkSize]))
-	}
 }

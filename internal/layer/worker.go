@@ -1,7 +1,6 @@
 package layer
 
 import (
-	"bufio"
 	"bytes"
 	"crypto/sha256"
 	"crypto/sha512"
@@ -12,8 +11,6 @@ import (
 	"hash/crc32"
 	"io"
 	"strings"
-
-	"github.com/klauspost/compress/flate"
 )
 
 // job is one step of a layer: headers, then perhaps the stream of one file.
@@ -38,22 +35,23 @@ func (j *job) plain() bool { return j.size == 0 || !j.deflated && j.size <= smal
 
 // worker reads and proves entries, one at a time. It keeps its buffers.
 type worker struct {
-	buffered *bufio.Reader
-	inflater io.ReadCloser
-	// get and put lend chunk-sized buffers; nil: the worker's own two are used again
-	// for each chunk, which holds while chunks are taken one by one.
-	get func() []byte
-	own [2][]byte
+	inflater *inflater
+	// get lends buffers that are kept until their chunk is used up; nil: the worker's
+	// own two take turns, which holds while chunks are taken one by one.
+	get  func() *buffer
+	own  [2]*buffer
+	turn int
 }
 
-func (k *worker) buffer(i int) []byte {
+func (k *worker) buffer() *buffer {
 	if k.get != nil {
 		return k.get()
 	}
-	if k.own[i] == nil {
-		k.own[i] = make([]byte, chunkSize)
+	k.turn = 1 - k.turn
+	if k.own[k.turn] == nil {
+		k.own[k.turn] = new(buffer)
 	}
-	return k.own[i]
+	return k.own[k.turn]
 }
 
 // process reads the job's stream, hands its pieces to emit in order, and returns
@@ -70,47 +68,55 @@ func (k *worker) read(j *job, emit func(*job, chunk) error) error {
 		return errors.New("negative compressed size")
 	}
 	source := &tap{r: j.raw, left: j.rawSize}
-	content := io.Reader(source)
-	step := maxStored
-	if j.deflated {
-		source.tell = func(p []byte) error {
-			b := append(k.buffer(0)[:0], p...)
-			return emit(j, chunk{raw: b})
-		}
-		content = k.inflate(source)
-		step = chunkSize
-	}
-	sums := newSums(j.want)
-	total := int64(0)
-	for {
-		b := k.buffer(1)[:step]
-		n, err := fill(content, b)
-		total += int64(n)
-		if total > j.size {
+	sums, total := newSums(j.want), int64(0)
+	take := func(b *buffer, p []byte) error {
+		if total += int64(len(p)); total > j.size {
 			return fmt.Errorf("content is longer than its size of %d bytes", j.size)
 		}
-		sums.write(b[:n])
-		if n > 0 {
-			if err := emit(j, chunk{plain: b[:n]}); err != nil {
-				return err
-			}
-		}
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			return k.explain(err, source, j)
-		}
+		sums.write(p)
+		return emit(j, chunk{plain: p, buf: b})
+	}
+	if err := k.content(source, j, take, emit); err != nil {
+		return k.explain(err, source, j)
 	}
 	switch {
 	case total != j.size:
 		return fmt.Errorf("content is %d bytes long, not %d", total, j.size)
-	case j.deflated && k.unread(source) != 0:
-		return fmt.Errorf("deflate stream ends %d bytes before its compressed size of %d", k.unread(source), j.rawSize)
+	case j.deflated && k.inflater.unread() != 0:
+		return fmt.Errorf("deflate stream ends %d bytes before its compressed size of %d", k.inflater.unread(), j.rawSize)
 	case sums.crc != j.crc:
 		return fmt.Errorf("CRC-32 is %08x, not %08x", sums.crc, j.crc)
 	}
 	j.mismatch = sums.compare(j)
+	return nil
+}
+
+// content hands the entry's content to take, and the stream of a deflated one to emit.
+func (k *worker) content(source *tap, j *job, take func(*buffer, []byte) error, emit func(*job, chunk) error) error {
+	if j.deflated {
+		source.tell = func(p []byte) error {
+			if k.get == nil {
+				return emit(j, chunk{raw: p})
+			}
+			b := k.buffer() // p will be overwritten before the chunk's turn comes
+			return emit(j, chunk{raw: b[:copy(b[:], p)], buf: b})
+		}
+		if k.inflater == nil {
+			k.inflater = new(inflater)
+		}
+		k.inflater.get, k.inflater.emit = k.buffer, take
+		return k.inflater.run(source)
+	}
+	for source.left > 0 {
+		b := k.buffer()
+		n, err := fill(source, b[:maxStored])
+		if err != nil && err != io.EOF {
+			return err
+		}
+		if err := take(b, b[:n]); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -124,33 +130,15 @@ func fill(r io.Reader, b []byte) (n int, err error) {
 	return n, err
 }
 
-// inflate returns a reader of the content; it is byte-exact about where the stream
-// ends, since its source gives single bytes.
-func (k *worker) inflate(source io.Reader) io.Reader {
-	if k.inflater == nil {
-		k.buffered = bufio.NewReaderSize(source, chunkSize)
-		k.inflater = flate.NewReader(k.buffered)
-		return k.inflater
-	}
-	k.buffered.Reset(source)
-	// Reset fails for no reader that NewReader gives, and without a dictionary.
-	_ = k.inflater.(flate.Resetter).Reset(k.buffered, nil)
-	return k.inflater
-}
-
-// unread is how many bytes of the raw stream the inflater left.
-func (k *worker) unread(source *tap) int64 { return source.left + int64(k.buffered.Buffered()) }
-
 func (k *worker) explain(err error, source *tap, j *job) error {
-	var corrupt flate.CorruptInputError
 	switch {
 	case source.err != nil:
 		return fmt.Errorf("read entry: %w", source.err)
 	case source.short:
 		return fmt.Errorf("read entry: %d of %d bytes are missing", source.left, j.rawSize)
-	case errors.As(err, &corrupt):
-		return fmt.Errorf("corrupt deflate stream near byte %d", int64(corrupt))
-	case errors.Is(err, io.ErrUnexpectedEOF):
+	case errors.Is(err, errCorrupt):
+		return fmt.Errorf("%w near byte %d", err, j.rawSize-k.inflater.unread())
+	case errors.Is(err, errTooShort):
 		return fmt.Errorf("deflate stream does not end within its compressed size of %d bytes", j.rawSize)
 	}
 	return err
