@@ -6,10 +6,13 @@ type Artifact struct {
 	Version  string // as the lock writes it
 	Filename string
 	URL      string // where it is downloaded; empty when Path is set
-	Path     string // a file on this machine, relative to the lock's directory, when it is not downloaded
-	Hash     string // "sha256:<hex>"; empty only where the lock has none
-	Size     int64  // bytes; 0 where the lock does not say
-	Sdist    bool   // must be built before it can be installed
+	// Index is, where there is neither URL nor Path, the simple index that has the file by Filename and Hash; empty for PyPI.
+	// poetry.lock has names and hashes only.
+	Index string
+	Path  string // a file on this machine, relative to the lock's directory, when it is not downloaded
+	Hash  string // "sha256:<hex>"; empty only where the lock has none
+	Size  int64  // bytes; 0 where the lock does not say
+	Sdist bool   // must be built before it can be installed
 	// Direct is set for a package that was locked by URL or path rather than found
 	// in an index: the installer then writes direct_url.json (PEP 610).
 	Direct *Direct

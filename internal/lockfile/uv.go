@@ -27,17 +27,16 @@ type UV struct {
 
 // pkg is one [[package]].
 type pkg struct {
-	name    string
-	version string // empty for a source tree whose version is dynamic
-	source  source
-	forks   []pypa.Marker // the resolution forks that this one is for, if there are several of its name
-	deps    []dep
-	extras  map[string][]dep
-	groups  map[string][]dep
-	wheels  []file
-	sdist   *file
-	meta    bool // its declared metadata is in the lock
-	line    int
+	ident
+	source source
+	forks  []pypa.Marker // the resolution forks that this one is for, if there are several of its name
+	deps   []dep
+	extras map[string][]dep
+	groups map[string][]dep
+	wheels []file
+	sdist  *file
+	meta   bool // its declared metadata is in the lock
+	line   int
 }
 
 // dep is an edge to another package, whose place in the lock was found already.

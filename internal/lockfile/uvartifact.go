@@ -16,10 +16,7 @@ const syncDir = "/root"
 
 // artifacts finds the file to install of each package. All that fail are reported, not the first alone.
 func (u *UV) artifacts(chosen []int, env pypa.Environment) ([]Artifact, error) {
-	ranks := map[pypa.Tag]int{}
-	for i, t := range env.Tags() {
-		ranks[t] = i
-	}
+	c := newChooser(env)
 	out := make([]Artifact, 0, len(chosen))
 	var failed []error
 	for n, i := range chosen {
@@ -29,7 +26,7 @@ func (u *UV) artifacts(chosen []int, env pypa.Environment) ([]Artifact, error) {
 				Reason: fmt.Sprintf("two versions of %s are selected for %s", p.name, env)})
 			continue
 		}
-		a, err := u.artifact(p, ranks, env)
+		a, err := u.artifact(p, c)
 		if err != nil {
 			failed = append(failed, &Error{File: uvLockFile, Line: p.line, Reason: err.Error()})
 			continue
@@ -42,27 +39,31 @@ func (u *UV) artifacts(chosen []int, env pypa.Environment) ([]Artifact, error) {
 	return out, nil
 }
 
-func (u *UV) artifact(p *pkg, ranks map[pypa.Tag]int, env pypa.Environment) (Artifact, error) {
+func (u *UV) artifact(p *pkg, c chooser) (Artifact, error) {
 	a := Artifact{Name: p.name, Version: p.version}
+	wheels, err := p.wheelNames()
+	if err != nil {
+		return a, err
+	}
 	noWheel, noBuild := u.project.refusesWheels(p.name), u.project.refusesBuilds(p.name)
 	dir, tree := p.source.tree()
 	if !tree && p.source.Git == "" && !noWheel {
-		best, err := bestWheel(p, ranks)
+		best, err := c.wheel(p.ident, wheels)
 		if err != nil {
 			return a, err
 		}
-		if best != nil {
-			return a, a.setFile(p, best)
+		if best >= 0 {
+			return a, a.setFile(p, &p.wheels[best])
 		}
 	}
 	switch {
 	case noWheel && noBuild && !tree:
 		return a, fmt.Errorf("[tool.uv] allows neither a wheel of %s nor a build of it", p.title())
 	case noBuild && !tree: // uv builds local directories all the same
-		return a, fmt.Errorf("no wheel of %s fits %s, and [tool.uv] does not allow to build it", p.title(), env)
+		return a, fmt.Errorf("no wheel of %s fits %s, and [tool.uv] does not allow to build it", p.title(), c.env)
 	}
 	a.Sdist = true
-	a.Reason = p.buildReason(noWheel, env)
+	a.Reason = p.buildReason(noWheel, wheels, c.env)
 	if tree {
 		a.Path = dir
 		a.Direct = &Direct{URL: fileURL(dir), Editable: p.source.Editable != ""}
@@ -72,10 +73,24 @@ func (u *UV) artifact(p *pkg, ranks map[pypa.Tag]int, env pypa.Environment) (Art
 		a.URL, a.Direct = p.source.Git, &Direct{URL: p.source.Git}
 		return a, nil
 	}
-	if p.sdist == nil || p.onlyWheel() {
-		return a, p.nothingFits(noWheel, env)
+	switch onlyWheels := p.sdist == nil || p.onlyWheel(); {
+	case onlyWheels && noWheel:
+		return a, fmt.Errorf("[tool.uv] does not allow a wheel of %s, and the lock has no source distribution of it", p.title())
+	case onlyWheels:
+		return a, p.nothingFits(wheels, c.env)
 	}
 	return a, a.setFile(p, p.sdist)
+}
+
+func (p *pkg) wheelNames() ([]string, error) {
+	names := make([]string, len(p.wheels))
+	for i := range p.wheels {
+		var err error
+		if names[i], err = p.wheels[i].name(); err != nil {
+			return nil, err
+		}
+	}
+	return names, nil
 }
 
 // setFile fills in where a wheel or a source distribution is.
@@ -123,82 +138,25 @@ func (f *file) name() (string, error) {
 	case f.Filename != "":
 		return f.Filename, nil
 	case f.URL != "":
-		last := f.URL
-		if i := strings.IndexAny(last, "?#"); i >= 0 {
-			last = last[:i]
-		}
-		name, err := url.PathUnescape(path.Base(last))
-		if err != nil {
-			return "", fmt.Errorf("read URL %q: %w", f.URL, err)
-		}
-		return name, nil
+		return lastOfURL(f.URL)
 	case f.Path != "":
 		return path.Base(f.Path), nil
 	}
 	return "", nil
 }
 
-// bestWheel returns the wheel whose best tag ranks first; of equals the one with the higher build tag, then the first. It
-// returns nil where none fits.
-func bestWheel(p *pkg, ranks map[pypa.Tag]int) (*file, error) {
-	var best *file
-	bestRank, bestBuild := 0, ""
-	for i := range p.wheels {
-		f := &p.wheels[i]
-		filename, err := f.name()
-		if err != nil {
-			return nil, err
-		}
-		w, err := pypa.ParseWheelName(filename)
-		if err != nil {
-			return nil, fmt.Errorf("package %s: %w", p.title(), err)
-		}
-		if err := p.checkWheel(w, filename); err != nil {
-			return nil, err
-		}
-		rank, fits := rankOf(w.Tags, ranks)
-		if !fits {
-			continue
-		}
-		if best == nil || rank < bestRank || rank == bestRank && pypa.CompareBuild(w.Build, bestBuild) > 0 {
-			best, bestRank, bestBuild = f, rank, w.Build
-		}
+// lastOfURL returns the file name that a URL ends in.
+func lastOfURL(text string) (string, error) {
+	last := text
+	if i := strings.IndexAny(last, "?#"); i >= 0 {
+		last = last[:i]
 	}
-	return best, nil
-}
-
-func rankOf(tags []pypa.Tag, ranks map[pypa.Tag]int) (best int, fits bool) {
-	for _, t := range tags {
-		if r, ok := ranks[t]; ok && (!fits || r < best) {
-			best, fits = r, true
-		}
-	}
-	return best, fits
-}
-
-// checkWheel refuses a wheel that is of another package or version than its entry: the lock was tampered with or badly merged.
-func (p *pkg) checkWheel(w pypa.WheelName, filename string) error {
-	if pypa.NormalizeName(w.Name) != p.name {
-		return fmt.Errorf("package %s has a wheel of another package: %s", p.title(), filename)
-	}
-	if p.version == "" || w.Version == p.version {
-		return nil
-	}
-	want, err := pypa.ParseVersion(p.version)
+	name, err := url.PathUnescape(path.Base(last))
 	if err != nil {
-		return fmt.Errorf("package %s: %w", p.name, err)
+		return "", fmt.Errorf("read URL %q: %w", text, err)
 	}
-	got, err := pypa.ParseVersion(w.Version)
-	if err != nil {
-		return fmt.Errorf("package %s: %w", p.title(), err)
-	}
-	if got.Compare(want) != 0 && got.Public().Compare(want) != 0 {
-		return fmt.Errorf("package %s has a wheel of another version: %s", p.title(), filename)
-	}
-	return nil
+	return name, nil
 }
-
-func (p *pkg) title() string { return strings.TrimSpace(p.name + " " + p.version) }
 
 // onlyWheel reports whether the package was locked as one wheel, so that there is no source to fall back on.
 func (p *pkg) onlyWheel() bool {
@@ -207,57 +165,20 @@ func (p *pkg) onlyWheel() bool {
 	return strings.HasSuffix(at, ".whl")
 }
 
-func (p *pkg) nothingFits(noWheel bool, env pypa.Environment) error {
-	if noWheel {
-		return fmt.Errorf("[tool.uv] does not allow a wheel of %s, and the lock has no source distribution of it", p.title())
-	}
-	return fmt.Errorf("no wheel of %s fits %s, and the lock has no source distribution of it (it has wheels for %s)",
-		p.title(), env, p.wheelTags())
-}
-
 // buildReason says why a package has to be built, and how to do without.
-func (p *pkg) buildReason(noWheel bool, env pypa.Environment) string {
-	const remedy = "; build a wheel of it and depend on that instead"
+func (p *pkg) buildReason(noWheel bool, wheels []string, env pypa.Environment) string {
 	switch {
 	case p.source.Git != "":
-		return fmt.Sprintf("%s is locked from git and has to be built from source%s", p.title(), remedy)
+		return p.fromGit()
 	case p.source.Editable != "" || p.source.Directory != "":
 		dir, _ := p.source.tree()
-		return fmt.Sprintf("%s is the local directory %s and has to be built from source%s", p.title(), dir, remedy)
+		return p.fromDirectory(dir)
 	case noWheel:
 		return fmt.Sprintf("%s has to be built from source, because no-binary of [tool.uv] says so", p.title())
 	case p.source.URL != "" || p.source.Path != "":
-		return fmt.Sprintf("%s is locked as a source archive and has to be built%s", p.title(), remedy)
-	case len(p.wheels) == 0:
-		return fmt.Sprintf("%s has no wheel, only a source distribution that has to be built%s", p.title(), remedy)
+		return p.fromArchive()
 	}
-	return fmt.Sprintf("no wheel of %s fits %s, so its source distribution has to be built; choose a base image that a wheel fits (it has wheels for %s)",
-		p.title(), env, p.wheelTags())
-}
-
-// wheelTags names what a package's wheels are for, for messages; a few of them will do.
-func (p *pkg) wheelTags() string {
-	const few = 4
-	var out []string
-	for i := range p.wheels {
-		name, err := p.wheels[i].name()
-		if err != nil {
-			continue
-		}
-		w, err := pypa.ParseWheelName(name)
-		if err != nil || len(w.Tags) == 0 {
-			continue
-		}
-		if len(out) == few {
-			out = append(out, "…")
-			break
-		}
-		out = append(out, w.Tags[0].String())
-	}
-	if len(out) == 0 {
-		return "nothing"
-	}
-	return strings.Join(out, ", ")
+	return p.fromSdist(wheels, env)
 }
 
 func fileURL(p string) string {

@@ -186,7 +186,7 @@ func (b *uvBuilder) onePackage(w wirePackage) (pkg, error) {
 	if w.Name == "" {
 		return pkg{}, fmt.Errorf("a package has no name")
 	}
-	p := pkg{name: pypa.NormalizeName(w.Name), version: w.Version, source: w.Source, wheels: w.Wheels, sdist: w.Sdist,
+	p := pkg{ident: ident{pypa.NormalizeName(w.Name), w.Version}, source: w.Source, wheels: w.Wheels, sdist: w.Sdist,
 		meta: w.Metadata != nil}
 	if w.Source == (source{}) {
 		return pkg{}, fmt.Errorf("package %s has no source that is known here", p.name)

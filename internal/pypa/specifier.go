@@ -85,6 +85,23 @@ func (s Specifiers) Contains(v Version) bool {
 	return true
 }
 
+// Pin returns the version of specifiers that allow one version only, "" for others: "==1.0" or "===1.0", but neither "==1.*" nor ">=1,<=1".
+func (s Specifiers) Pin() string {
+	if len(s.all) != 1 || s.all[0].wildcard {
+		return ""
+	}
+	switch one := s.all[0]; one.op {
+	case "==":
+		return one.version.String()
+	case "===":
+		return one.literal
+	}
+	return ""
+}
+
+// IsAny reports whether there are no specifiers, so that every version will do.
+func (s Specifiers) IsAny() bool { return len(s.all) == 0 }
+
 // String returns the specifiers as they were written.
 func (s Specifiers) String() string { return s.text }
 
