@@ -55,12 +55,12 @@ func TestBadInput(t *testing.T) {
 			want: []string{"idna-3.10-py3-none-any.whl", strings.Repeat("ab", 32), "files.pythonhosted.org"},
 		},
 		"wheel that escapes its directory": {
-			change: func(p *project) { p.write("uv.lock", evilLock(t)) },
+			change: func(p *project) { p.write("uv.lock", evilLock(t, "escapes")) },
 			want:   []string{"evil-1.0-py3-none-any.whl", "../"},
 		},
 		"wheel that is not there": {
 			change: func(p *project) {
-				p.write("uv.lock", strings.Replace(evilLock(t), "/evil-1.0-py3-none-any.whl", "/gone/evil-1.0-py3-none-any.whl", 1))
+				p.write("uv.lock", strings.Replace(evilLock(t, "gone"), "/evil-1.0-py3-none-any.whl", "/gone/evil-1.0-py3-none-any.whl", 1))
 			},
 			want: []string{"evil-1.0-py3-none-any.whl", "404"},
 		},
@@ -109,15 +109,16 @@ func TestBadInput(t *testing.T) {
 	checkBlobs(t, d.state)
 }
 
-// evilLock is a lock with a wheel, served to whoever asks, that wants to write outside its directory.
-func evilLock(t *testing.T) string {
+// evilLock is a lock with a wheel, served to whoever asks, that wants to write outside its directory. Wheels
+// are kept by hash: another text makes it another wheel.
+func evilLock(t *testing.T, text string) string {
 	t.Helper()
 	var buf bytes.Buffer
 	z := zip.NewWriter(&buf)
 	record := ""
 	for name, content := range map[string]string{
 		"../../../../etc/cron.d/evil": "* * * * * root true\n",
-		"evil.py":                     "x = 1\n",
+		"evil.py":                     "x = '" + text + "'\n",
 		"evil-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: evil\nVersion: 1.0\n",
 		"evil-1.0.dist-info/WHEEL":    "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
 	} {
