@@ -30,6 +30,7 @@ type Store interface {
 // Abort after Commit does nothing. Commit fails when the bytes do not have the digest.
 type Writer interface {
 	io.Writer
+	Digest() string // of what was written so far
 	Commit(digest string) error
 	Abort()
 }

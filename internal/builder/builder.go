@@ -171,10 +171,6 @@ func (r *run) layer(ctx context.Context, l plan.Layer) (store.LayerRecord, error
 		r.meter.found(weight(l))
 		return rec, nil
 	}
-	if err := r.cores.Acquire(ctx, 1); err != nil {
-		return store.LayerRecord{}, context.Cause(ctx)
-	}
-	defer r.cores.Release(1)
 	return r.write(ctx, l, paths)
 }
 

@@ -5,25 +5,50 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/imgspecd/imgspecd/internal/blob"
 	"github.com/imgspecd/imgspecd/internal/layer"
 	"github.com/imgspecd/imgspecd/internal/plan"
 	"github.com/imgspecd/imgspecd/internal/store"
 )
 
-// write makes one layer, straight into a blob, and remembers it.
+// write makes one layer, straight into a blob, and remembers it. It holds a core while
+// it has work for one: the next layer is made while the disk syncs this one.
 func (r *run) write(ctx context.Context, l plan.Layer, paths map[string]string) (store.LayerRecord, error) {
+	if err := r.cores.Acquire(ctx, 1); err != nil {
+		return store.LayerRecord{}, context.Cause(ctx)
+	}
+	out, res, err := r.blob(ctx, l, paths)
+	r.cores.Release(1)
+	if err != nil {
+		return store.LayerRecord{}, err
+	}
+	defer out.Abort()
+	if err := out.Commit(res.Digest); err != nil {
+		return store.LayerRecord{}, err
+	}
+	rec := store.LayerRecord{Digest: res.Digest, DiffID: res.DiffID, Size: res.Size, Installed: res.Installed, Files: res.Files}
+	if err := r.deps.Store.PutLayer(l.Key, rec); err != nil {
+		return store.LayerRecord{}, err
+	}
+	r.mismatches(l, res.Mismatched)
+	r.meter.made(res.Size, weight(l), res.Installed)
+	return rec, nil
+}
+
+// blob writes a layer into a blob, which is for the caller to commit.
+func (r *run) blob(ctx context.Context, l plan.Layer, paths map[string]string) (blob.Writer, layer.Result, error) {
 	pkgs, err := openPackages(l, paths, r.limits)
 	if err != nil {
-		return store.LayerRecord{}, err
+		return nil, layer.Result{}, err
 	}
 	defer pkgs.close() // after the writer, whose workers read from them
-	blob, err := r.deps.Store.NewBlob()
+	b, err := r.deps.Store.NewBlob()
 	if err != nil {
-		return store.LayerRecord{}, err
+		return nil, layer.Result{}, err
 	}
-	defer blob.Abort()
-	w := layer.NewWriter(&through{ctx: ctx, w: blob, meter: r.meter}, layer.Options{
+	w := layer.NewWriter(&through{ctx: ctx, w: b, meter: r.meter}, layer.Options{
 		Workers: r.workers(l),
+		Digest:  b.Digest,
 		Parents: func(string) layer.Header { return header(plan.File{Mode: dirMode, Owner: r.plan.Owner}) },
 	})
 	err = writeFiles(w, l.Files)
@@ -35,18 +60,10 @@ func (r *run) write(ctx context.Context, l plan.Layer, paths map[string]string) 
 		err = cerr
 	}
 	if err != nil {
-		return store.LayerRecord{}, err
+		b.Abort()
+		return nil, layer.Result{}, err
 	}
-	if err := blob.Commit(res.Digest); err != nil {
-		return store.LayerRecord{}, err
-	}
-	rec := store.LayerRecord{Digest: res.Digest, DiffID: res.DiffID, Size: res.Size, Installed: res.Installed, Files: res.Files}
-	if err := r.deps.Store.PutLayer(l.Key, rec); err != nil {
-		return store.LayerRecord{}, err
-	}
-	r.mismatches(l, res.Mismatched)
-	r.meter.made(res.Size, weight(l), res.Installed)
-	return rec, nil
+	return b, res, nil
 }
 
 // workers is a layer's share of the cores: most layers are made side by side on

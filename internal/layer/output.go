@@ -21,9 +21,9 @@ var gzipHeader = []byte{0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff} // no name, no ti
 // writes. It is owned by one goroutine at a time.
 type output struct {
 	w       io.Writer
-	buf     []byte // to be hashed and written
+	digest  func() string // of what was written to w
+	buf     []byte        // to be hashed and written
 	n       int64
-	gzipSum hash.Hash
 	tarSum  hash.Hash
 	enc     encoder
 	pending []byte // plain bytes that no member holds yet; already in tarSum
@@ -34,9 +34,15 @@ type output struct {
 	bad     []Mismatch
 }
 
-func newOutput(w io.Writer) *output {
-	return &output{w: w, gzipSum: sha256.New(), tarSum: sha256.New(), buf: make([]byte, 0, chunkSize)}
+func newOutput(w io.Writer, digest func() string) *output {
+	if digest == nil {
+		sum := sha256.New()
+		w, digest = io.MultiWriter(w, sum), func() string { return digestOf(sum) }
+	}
+	return &output{w: w, digest: digest, tarSum: sha256.New(), buf: make([]byte, 0, chunkSize)}
 }
+
+func digestOf(sum hash.Hash) string { return "sha256:" + hex.EncodeToString(sum.Sum(nil)) }
 
 // begin takes a job's headers and, when a stream follows, opens its member.
 func (o *output) begin(j *job) error {
@@ -158,7 +164,6 @@ func (o *output) emit(p []byte) error {
 	if len(p) == 0 {
 		return nil
 	}
-	o.gzipSum.Write(p)
 	n, err := o.w.Write(p)
 	o.n += int64(n)
 	return err
@@ -166,8 +171,8 @@ func (o *output) emit(p []byte) error {
 
 func (o *output) result() Result {
 	return Result{
-		Digest:     "sha256:" + hex.EncodeToString(o.gzipSum.Sum(nil)),
-		DiffID:     "sha256:" + hex.EncodeToString(o.tarSum.Sum(nil)),
+		Digest:     o.digest(),
+		DiffID:     digestOf(o.tarSum),
 		Size:       o.n,
 		Mismatched: o.bad,
 	}

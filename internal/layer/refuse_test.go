@@ -143,7 +143,7 @@ func TestHugeSizes(t *testing.T) {
 		t.Errorf("header %q has no %q", bytes.Trim(h, "\x00"), want)
 	}
 	var b bytes.Buffer
-	o := newOutput(&b)
+	o := newOutput(&b, nil)
 	if err := errors.Join(o.trailer(7, 1<<32+5), o.flush()); err != nil {
 		t.Fatal(err)
 	}

@@ -16,6 +16,9 @@ type Options struct {
 	Parents func(dir string) Header
 	// Workers inflate ahead of the writer; 0 or 1: the caller's goroutine does it all.
 	Workers int
+	// Digest, if set, gives the digest of what was written to the Writer's own: where
+	// that takes one anyway, no second is taken.
+	Digest func() string
 }
 
 // Result is what a finished layer is known by.
@@ -59,7 +62,7 @@ func NewWriter(w io.Writer, o Options) *Writer {
 	if o.ModTime.IsZero() {
 		o.ModTime = Epoch
 	}
-	l := &Writer{o: o, mtime: o.ModTime.Unix(), out: newOutput(w), seen: map[string]byte{}}
+	l := &Writer{o: o, mtime: o.ModTime.Unix(), out: newOutput(w, o.Digest), seen: map[string]byte{}}
 	if o.Workers > 1 {
 		l.queue = newQueue(l.out, o.Workers)
 	}

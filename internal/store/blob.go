@@ -86,8 +86,8 @@ func (w *blobWriter) Write(p []byte) (int, error) {
 	return n, w.err
 }
 
-// digest is that of the bytes written so far.
-func (w *blobWriter) digest() string { return "sha256:" + hex.EncodeToString(w.hash.Sum(nil)) }
+// Digest is that of the bytes written so far.
+func (w *blobWriter) Digest() string { return "sha256:" + hex.EncodeToString(w.hash.Sum(nil)) }
 
 // Commit makes the blob durable under its digest. Where digest is not empty, the
 // bytes must have it. After an error nothing is left of the blob. A blob that was
@@ -97,7 +97,7 @@ func (w *blobWriter) Commit(digest string) error {
 	if w.err != nil {
 		return w.err
 	}
-	got := w.digest()
+	got := w.Digest()
 	if digest != "" && digest != got {
 		return fmt.Errorf("commit blob: digest is %s, expected %s", got, digest)
 	}
@@ -144,6 +144,6 @@ func (s *Store) PutBlob(data []byte) (string, error) {
 	if _, err := w.Write(data); err != nil {
 		return "", err
 	}
-	digest := w.digest()
+	digest := w.Digest()
 	return digest, w.Commit(digest)
 }
