@@ -14,14 +14,12 @@ const (
 	bucketProjects = "projects"
 	bucketBuilds   = "builds"
 	bucketLayers   = "layers"
-	bucketReady    = "ready"   // a cache
-	bucketHistory  = "history" // a cache
-	bucketBases    = "bases"   // a cache
-	bucketFound    = "found"   // a cache
-	bucketLearned  = "learned"
+	bucketReady    = "ready"
+	bucketBases    = "bases" // a cache
+	bucketFound    = "found" // a cache
 )
 
-var buckets = []string{bucketMeta, bucketProjects, bucketBuilds, bucketLayers, bucketReady, bucketHistory, bucketBases, bucketFound, bucketLearned}
+var buckets = []string{bucketMeta, bucketProjects, bucketBuilds, bucketLayers, bucketReady, bucketBases, bucketFound}
 
 // How many entries the caches keep. A base's record holds its account files and
 // homes; a found record is what one project's Python files say.
@@ -34,8 +32,7 @@ const (
 type Project struct {
 	ID      string
 	Dir     string
-	Env     map[string]string  // what --env of watch says
-	Shell   map[string]*string // variables as the shell of watch had them; null: it did not
+	Env     map[string]string
 	AddedAt time.Time
 }
 
@@ -46,6 +43,15 @@ type LayerRecord struct {
 	Size      int64  // of the blob
 	Installed int64  // of the tar
 	Files     int
+}
+
+// ReadyImage is an image that was ready when it was last looked at; targets have the last word.
+type ReadyImage struct {
+	Name   string // the image's full name
+	Digest string // of its manifest
+	Plan   string // key of the plan it was built from
+	Label  string // of the spec that asked for it
+	At     time.Time
 }
 
 // Projects lists the watched directories, in the order of their IDs.
@@ -85,6 +91,20 @@ func (s *Store) PutLayer(key string, r LayerRecord) error {
 	}
 	return nil
 }
+
+// ReadyImages lists the images that were ready, in the order of their names.
+func (s *Store) ReadyImages() ([]ReadyImage, error) { return list[ReadyImage](s, bucketReady) }
+
+// ReadyImage returns the image of that name, if it was ready.
+func (s *Store) ReadyImage(name string) (ReadyImage, bool) {
+	return get[ReadyImage](s, bucketReady, name)
+}
+
+// PutReadyImage remembers that an image is ready.
+func (s *Store) PutReadyImage(r ReadyImage) error { return put(s, bucketReady, r.Name, r) }
+
+// DeleteReadyImage forgets that an image was ready.
+func (s *Store) DeleteReadyImage(name string) error { return s.remove(bucketReady, name) }
 
 // Base returns what is known of the base image with a digest.
 func (s *Store) Base(digest string) ([]byte, bool) { return s.cached(bucketBases, digest) }
