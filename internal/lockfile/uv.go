@@ -77,12 +77,9 @@ func (u *UV) RequiresPython() string { return u.requiresPython }
 // Version returns the locked version of a package, "" if the lock has none. Where the lock's forks
 // have several versions, it is the highest.
 func (u *UV) Version(name string) string {
-	best, at := "", pypa.Version{}
+	var all []string
 	for _, i := range u.byName[pypa.NormalizeName(name)] {
-		v, err := pypa.ParseVersion(u.packages[i].version)
-		if err == nil && (best == "" || v.Compare(at) > 0) {
-			best, at = u.packages[i].version, v
-		}
+		all = append(all, u.packages[i].version)
 	}
-	return best
+	return highest(all)
 }

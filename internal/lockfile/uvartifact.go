@@ -100,10 +100,7 @@ func (a *Artifact) setFile(p *pkg, f *file) error {
 	switch {
 	case p.source.URL != "":
 		at = p.source.URL
-		a.Direct = &Direct{URL: at}
-		if p.source.Subdirectory != "" {
-			a.Direct.URL += "#subdirectory=" + url.QueryEscape(p.source.Subdirectory)
-		}
+		a.Direct = &Direct{URL: at + subdirectory(p.source.Subdirectory)}
 	case p.source.Path != "":
 		at, a.Path = "", p.source.Path
 		a.Direct = &Direct{URL: fileURL(a.Path)}
@@ -113,18 +110,14 @@ func (a *Artifact) setFile(p *pkg, f *file) error {
 			a.Path = path.Join(p.source.Registry, f.Path)
 		}
 	}
-	if rest, ok := strings.CutPrefix(at, "file://"); ok {
-		name, err := url.PathUnescape(rest)
-		if err != nil {
-			return fmt.Errorf("package %s: read %q: %w", p.title(), at, err)
-		}
-		at, a.Path = "", name
+	var err error
+	if a.Path, at, err = localFile(a.Path, at); err != nil {
+		return fmt.Errorf("package %s: %w", p.title(), err)
 	}
 	a.URL = at
 	if a.URL == "" && a.Path == "" {
 		return fmt.Errorf("package %s: a file of it has neither a URL nor a path", p.title())
 	}
-	var err error
 	a.Filename, err = f.name()
 	if a.Filename == "" && err == nil {
 		a.Filename, err = (&file{URL: a.URL, Path: a.Path}).name()

@@ -24,7 +24,7 @@ func ParseUV(lock, pyproject []byte) (*UV, error) {
 	}
 	b := uvBuilder{
 		u:       &UV{requiresPython: wire.RequiresPython, conflicts: wire.Conflicts, members: wire.Manifest.Members},
-		lines:   packageLines(lock),
+		lines:   headerLines(lock, "[[package]]", "[[distribution]]"),
 		markers: map[string]pypa.Marker{},
 	}
 	if b.u.project, err = parsePyproject(pyproject); err != nil {
@@ -104,19 +104,6 @@ func conflictMarker(data []byte) int {
 		}
 	}
 	return 0
-}
-
-// packageLines returns the line of each package's header, in order.
-func packageLines(lock []byte) []int {
-	var lines []int
-	line := 0
-	for text := range bytes.Lines(lock) {
-		line++
-		if bytes.HasPrefix(text, []byte("[[package]]")) || bytes.HasPrefix(text, []byte("[[distribution]]")) {
-			lines = append(lines, line)
-		}
-	}
-	return lines
 }
 
 // uvBuilder makes a UV from its written form.

@@ -219,3 +219,6 @@ func (v Version) Public() Version {
 	v.local = nil
 	return v
 }
+
+// Numbers returns the version's release numbers: 1, 2 and 0 of 1.2.0rc1.
+func (v Version) Numbers() []uint64 { return v.release }
