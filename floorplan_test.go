@@ -42,7 +42,8 @@ var floorplan = []room{
 
 	// Readers: from files to values.
 	{"internal/lockfile", in("internal/pypa"), "a lock and an environment in, pinned artifacts out"},
-	{"internal/index", in("internal/pypa", "internal/progress"), "files by URL and hash"},
+	{"internal/index", in("internal/pypa", "internal/progress"), "files by URL, or by name, and hash"},
+	{"internal/resolve", in("internal/pypa"), "from what is not pinned to a lock, by the user's uv; neither reads what it gives nor fetches it"},
 	{"internal/wheel", in("internal/pypa"), "what a wheel installs"},
 	{"internal/project", in("internal/imagespec", "internal/pypa", "internal/lockfile"), "which image specs a directory holds; the lock says which flytekit names them"},
 	{"internal/base", in("internal/blob", "internal/pypa", "internal/progress"), "what a base image holds"},
@@ -58,7 +59,7 @@ var floorplan = []room{
 	{"internal/publish/docker", in("internal/blob", "internal/progress", "internal/publish"), "a heavy client in a room of its own; blob to read what it sends, and bases from it"},
 	{"internal/publish/containerd", in("internal/blob", "internal/progress", "internal/publish"), "a heavy client in a room of its own"},
 	{"internal/engine", in("api", "config", "internal/base", "internal/builder", "internal/imagespec", "internal/index", "internal/lockfile", "internal/plan",
-		"internal/progress", "internal/project", "internal/publish", "internal/pypa", "internal/store", "internal/watch", "internal/wheel"),
+		"internal/progress", "internal/project", "internal/publish", "internal/pypa", "internal/resolve", "internal/store", "internal/watch", "internal/wheel"),
 		"the only one that knows them all; it knows no HTTP, so neither daemon nor client"},
 
 	// Outside the house: they come through the front door.

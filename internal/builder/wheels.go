@@ -58,7 +58,7 @@ func newWheels(c *index.Client, layers []plan.Layer, report progress.Func) *whee
 }
 
 func file(a lockfile.Artifact) index.File {
-	f := index.File{URL: a.URL, Filename: a.Filename, Hash: a.Hash, Size: a.Size, Project: a.Name}
+	f := index.File{URL: a.URL, Filename: a.Filename, Hash: a.Hash, Size: a.Size, Project: a.Name, Index: a.Index}
 	if a.Path != "" {
 		f.URL = a.Path
 	}
