@@ -314,11 +314,11 @@ func (d *inflater) symbols() (end bool, err error) {
 func copyMatch(out *buffer, w, distance, length int) {
 	at := w - distance
 	switch {
-	case distance >= 8:
-		if length > 64 && distance >= length {
-			copy(out[w:w+length], out[at:])
-			return
+	case distance >= 16: // two registers at a time
+		for end := w + length; w < end; w, at = w+16, at+16 {
+			*(*[16]byte)(out[w:]) = *(*[16]byte)(out[at:])
 		}
+	case distance >= 8:
 		for end := w + length; w < end; w, at = w+8, at+8 {
 			binary.LittleEndian.PutUint64(out[w:], binary.LittleEndian.Uint64(out[at:]))
 		}
