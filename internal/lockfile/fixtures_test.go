@@ -25,9 +25,14 @@ func environments() []pypa.Environment {
 }
 
 // fixtures returns the directories of testdata/uv: projects locked by real uv, by name.
-func fixtures(t testing.TB) []string {
+func fixtures(t testing.TB) []string { return directories(t, "testdata/uv") }
+
+// poetryFixtures returns those of testdata/poetry, called by the version of poetry that locked them: v11 by 1.1, v23 by 2.3.
+func poetryFixtures(t testing.TB) []string { return directories(t, "testdata/poetry") }
+
+func directories(t testing.TB, of string) []string {
 	t.Helper()
-	entries, err := os.ReadDir("testdata/uv")
+	entries, err := os.ReadDir(of)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,14 +47,32 @@ func fixtures(t testing.TB) []string {
 
 func readFixture(t testing.TB, name string) (lock, pyproject []byte) {
 	t.Helper()
-	var err error
-	if lock, err = os.ReadFile(filepath.Join("testdata/uv", name, "uv.lock")); err != nil {
+	dir := filepath.Join("testdata/uv", name)
+	return readFile(t, filepath.Join(dir, "uv.lock")), readFile(t, filepath.Join(dir, "pyproject.toml"))
+}
+
+func readPoetryFixture(t testing.TB, name string) (lock, pyproject []byte) {
+	t.Helper()
+	dir := filepath.Join("testdata/poetry", name)
+	return readFile(t, filepath.Join(dir, "poetry.lock")), readFile(t, filepath.Join(dir, "pyproject.toml"))
+}
+
+func readFile(t testing.TB, name string) []byte {
+	t.Helper()
+	data, err := os.ReadFile(name)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if pyproject, err = os.ReadFile(filepath.Join("testdata/uv", name, "pyproject.toml")); err != nil {
+	return data
+}
+
+func parsePoetryFixture(t testing.TB, name string) *Poetry {
+	t.Helper()
+	l, err := ParsePoetry(readPoetryFixture(t, name))
+	if err != nil {
 		t.Fatal(err)
 	}
-	return lock, pyproject
+	return l
 }
 
 func parseFixture(t testing.TB, name string) *UV {
