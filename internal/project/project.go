@@ -1,8 +1,8 @@
 // Package project says which image specs a directory holds, without running any of its code.
 //
 // Read lists the Python files (files.go), has discover.py evaluate those that speak of ImageSpec
-// from Python's ast (discover.go), adds the tables [[tool.imgspecd.image]] of pyproject.toml
-// (declared.go), and finds the flytekit release and Python that the project uses (environment.go).
+// from Python's ast (discover.go), adds the tables [[tool.imgspecd.image]] of pyproject.toml and
+// [[image]] of imgspecd.toml (declared.go), and finds the flytekit release and Python that the project uses (environment.go).
 // What one file gave is kept by its content and by all that it depends on, so that a save of a
 // lockfile starts no Python.
 //
@@ -17,7 +17,7 @@ import (
 	"github.com/imgspecd/imgspecd/internal/imagespec"
 )
 
-// Cache keeps what was found in a file, over restarts.
+// Cache keeps what was found in a file, over restarts. It is safe for concurrent use.
 type Cache interface {
 	Found(key string) ([]byte, bool)
 	PutFound(key string, value []byte) error
@@ -95,6 +95,7 @@ func (r *Reader) Read(ctx context.Context, dir string, o Options) (Result, error
 	if err := p.findSpecs(ctx); err != nil {
 		return Result{}, err
 	}
-	p.declared()
+	p.declared(p.toml)
+	p.declared(p.own)
 	return p.result(), nil
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -15,10 +16,22 @@ import (
 )
 
 // memory is a Cache.
-type memory map[string][]byte
+type memory struct{ m *sync.Map }
 
-func (m memory) Found(key string) ([]byte, bool)         { b, ok := m[key]; return b, ok }
-func (m memory) PutFound(key string, value []byte) error { m[key] = value; return nil }
+func newMemory() memory { return memory{&sync.Map{}} }
+
+func (m memory) Found(key string) ([]byte, bool) {
+	b, ok := m.m.Load(key)
+	if !ok {
+		return nil, false
+	}
+	return b.([]byte), true
+}
+
+func (m memory) PutFound(key string, value []byte) error {
+	m.m.Store(key, value)
+	return nil
+}
 
 func needPython(t testing.TB) {
 	t.Helper()
@@ -278,7 +291,8 @@ h = ImageSpec(name="h", **numpy.kw)
 i = ImageSpec(name="i", builder="union")
 j = ImageSpec(name=undefined)
 `, "star.py": "from flytekit import ImageSpec\nfrom mystery import *\nk = ImageSpec(name='k')\n"},
-			want: `star.py:3 : the star import at line 2 may shadow it
+			want: `wf.py:22 i {"name": "i", "builder": "union"}
+star.py:3 : the star import at line 2 may shadow it
 wf.py:5 packages: line 6 changes the value by append()
 wf.py:11 name: a function may change G (global at line 9)
 wf.py:13 name: it is known only when the function at line 12 is called
@@ -288,7 +302,6 @@ wf.py:17 packages: line 18 changes the spec after it was made
 wf.py:19 nmae: flytekit's ImageSpec has no argument nmae
 wf.py:20 packages: the order of a set is known only when it runs
 wf.py:21 : numpy.kw is known only when it runs
-wf.py:22 builder: built by Union's cloud, not here
 wf.py:23 name: the name undefined is not known at line 23`,
 		},
 		"growth is bounded": {
@@ -324,6 +337,19 @@ base_image = { name = "core", packages = ["a"] }
 pyproject.toml:16 pyproject:16 {"env": {"Z": "1", "dotted.key": "2"}}
 pyproject.toml:20 pyproject:20 {"base_image": {"__imagespec__": {"name": "core", "packages": ["a"]}}}
 pyproject.toml:14 pakages: ImageSpec has no such field`,
+		},
+		"declared in a file of its own": {
+			files: map[string]string{
+				"pyproject.toml": "[[tool.imgspecd.image]]\nname = \"a\"\n",
+				"imgspecd.toml":  "cwd = \".\"\n[env]\nA = \"1\"\n[[image]]\nname = \"b\"\nenv.X = \"1\"\n[[image]]\nnmae = \"c\"\n",
+			},
+			want: `pyproject.toml:1 a {"name": "a"}
+imgspecd.toml:4 b {"name": "b", "env": {"X": "1"}}
+imgspecd.toml:8 nmae: ImageSpec has no such field`,
+		},
+		"a file of its own that is not right": {
+			files: map[string]string{"imgspecd.toml": "[image]\nname = \"b\"\n"},
+			want:  `imgspecd.toml:0 : it cannot be read: line 1: image is an array of tables: write [[image]]`,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -384,7 +410,7 @@ func TestCache(t *testing.T) {
 	write("settings.py", "NAME = 'one'\n")
 	write("wf.py", "import os\nfrom flytekit import ImageSpec\nfrom settings import NAME\na = ImageSpec(name=NAME, registry=os.getenv('R'))\n")
 	write("uv.lock", "version = 1\n")
-	cache := memory{}
+	cache := newMemory()
 	named := func(want string, started bool, o Options) {
 		t.Helper()
 		r := &Reader{Cache: cache}
@@ -415,7 +441,7 @@ func TestCache(t *testing.T) {
 func TestBrokenFile(t *testing.T) {
 	needPython(t)
 	dir := t.TempDir()
-	r := &Reader{Cache: memory{}}
+	r := &Reader{Cache: newMemory()}
 	lay(t, dir, map[string]string{"wf.py": "from flytekit import ImageSpec\na = ImageSpec(name='a')\n"})
 	read(t, r, dir, Options{})
 	lay(t, dir, map[string]string{"wf.py": "from flytekit import ImageSpec\na = ImageSpec(name='b'\n"})

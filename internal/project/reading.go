@@ -17,9 +17,10 @@ type reading struct {
 	dir  string
 	cwd  string
 	env  map[string]string
-	site []string // site-packages of the project's environment
-	set  string   // digest of the settings
-	toml declaration
+	site []string    // site-packages of the project's environment
+	set  string      // digest of the settings
+	toml declaration // of pyproject.toml
+	own  declaration // of imgspecd.toml
 	res  Result
 
 	files map[string]bool
