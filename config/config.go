@@ -20,6 +20,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"time"
 )
@@ -38,6 +39,9 @@ type Config struct {
 	Base     Base
 	Build    Build
 	Fetch    Fetch
+	Index    Index
+	Resolve  Resolve
+	UV       UV
 	TLS      TLS
 	Flytekit Flytekit
 	Python   Python
@@ -116,6 +120,31 @@ type Fetch struct {
 	Offline  bool // use only what was downloaded before
 }
 
+// Index is where packages come from that nothing else says it of.
+type Index struct {
+	Default string   // empty: as UV_DEFAULT_INDEX or PIP_INDEX_URL says, else PyPI
+	Extra   []string // empty: as UV_INDEX, UV_EXTRA_INDEX_URL or PIP_EXTRA_INDEX_URL says
+	Keyring string   // KeyringAuto, KeyringUse or KeyringNever
+}
+
+// The values of index.keyring.
+const (
+	KeyringAuto  = "auto"       // as UV_KEYRING_PROVIDER or PIP_KEYRING_PROVIDER says
+	KeyringUse   = "subprocess" // the keyring command is asked
+	KeyringNever = "disabled"
+)
+
+// Resolve is how requirements are pinned that are not.
+type Resolve struct {
+	Refresh time.Duration // age at which a resolution is made anew
+	Env     []string      // variables that requirement files may use
+}
+
+// UV is the program that resolves.
+type UV struct {
+	Path string // empty: uv on PATH
+}
+
 // TLS is whom to trust.
 type TLS struct {
 	CABundle string // PEM file, trusted besides the system's
@@ -180,11 +209,15 @@ type ValueError struct {
 }
 
 func (e *ValueError) Error() string {
+	value := login.ReplaceAllString(e.Value, "://***@")
 	if e.Where == "" {
-		return fmt.Sprintf("%s = %q: %s", e.Key, e.Value, e.Reason)
+		return fmt.Sprintf("%s = %q: %s", e.Key, value, e.Reason)
 	}
-	return fmt.Sprintf("%s: %s = %q: %s", e.Where, e.Key, e.Value, e.Reason)
+	return fmt.Sprintf("%s: %s = %q: %s", e.Where, e.Key, value, e.Reason)
 }
+
+// login is what stands before the host in an address: it may be a password.
+var login = regexp.MustCompile(`://[^/\s]*@`)
 
 // MaxSocketPath is the longest socket path the system takes, in bytes: the size
 // of sockaddr_un's sun_path less the NUL at its end.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/url"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -102,6 +103,30 @@ var keys = []key{
 	{
 		name: "fetch.offline", help: "use only packages that were downloaded before", value: false, refused: shared,
 		field: func(c *Config) any { return &c.Fetch.Offline },
+	},
+	{
+		name: "index.default", help: "package index of those who name none; default: UV_DEFAULT_INDEX, PIP_INDEX_URL or PyPI", value: "", refused: trust,
+		field: func(c *Config) any { return &c.Index.Default }, check: checkIndex,
+	},
+	{
+		name: "index.extra", help: "package indexes before the default one; default: UV_INDEX or PIP_EXTRA_INDEX_URL", value: []string{}, refused: trust,
+		field: func(c *Config) any { return &c.Index.Extra }, check: checkIndexes,
+	},
+	{
+		name: "index.keyring", help: "whether the keyring command is asked for passwords: auto (as uv and pip are told), subprocess or disabled", value: KeyringAuto, refused: trust,
+		field: func(c *Config) any { return &c.Index.Keyring }, check: oneOf(KeyringAuto, KeyringUse, KeyringNever),
+	},
+	{
+		name: "resolve.refresh", help: "age at which requirements that are not pinned are resolved anew", value: 24 * time.Hour, refused: shared,
+		field: func(c *Config) any { return &c.Resolve.Refresh }, check: between(time.Minute, 10*365*24*time.Hour),
+	},
+	{
+		name: "resolve.env", help: "variables of the daemon that requirement files may use as ${NAME}", value: []string{}, refused: trust,
+		field: func(c *Config) any { return &c.Resolve.Env }, check: checkNames,
+	},
+	{
+		name: "uv.path", help: "uv, which pins requirements that are not; default: uv on PATH", value: "", refused: trust, path: true,
+		field: func(c *Config) any { return &c.UV.Path }, check: checkFile,
 	},
 	{
 		name: "tls.ca_bundle", help: "PEM file of certificates trusted besides the system's", value: "", refused: trust, path: true,
@@ -326,6 +351,42 @@ func checkHosts(v any) error {
 	for _, h := range v.([]string) {
 		if strings.ContainsAny(h, "/@ ") {
 			return fmt.Errorf("%q is not host or host:port", h)
+		}
+	}
+	return nil
+}
+
+// checkIndex wants an address that may be shown: every listing of the settings does.
+func checkIndex(v any) error {
+	s := v.(string)
+	if s == "" {
+		return nil
+	}
+	u, err := url.Parse(s)
+	switch {
+	case err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Host == "" || strings.ContainsAny(s, " \t\n"):
+		return errors.New("it must be the https:// address of a package index")
+	case u.User != nil:
+		return errors.New("it must hold no user and no password: put those into ~/.netrc")
+	}
+	return nil
+}
+
+func checkIndexes(v any) error {
+	for _, s := range v.([]string) {
+		if err := checkIndex(s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+var variableName = regexp.MustCompile(`^[A-Z_][A-Z0-9_]*$`)
+
+func checkNames(v any) error {
+	for _, s := range v.([]string) {
+		if !variableName.MatchString(s) {
+			return fmt.Errorf("%q is not the name of a variable, in capitals", s)
 		}
 	}
 	return nil

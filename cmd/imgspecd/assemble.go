@@ -115,14 +115,10 @@ func pipeline(cfg *config.Config, log *slog.Logger, st *store.Store, transport *
 		return nil, err
 	}
 	insecure := func(host string) bool { return slices.Contains(cfg.Registry.Insecure, host) }
-	netrc, err := readNetrc()
+	wheels, err := indexClient(cfg, log, st, transport)
 	if err != nil {
 		return nil, err
 	}
-	wheels := index.NewClient(index.Deps{
-		HTTP: &http.Client{Transport: transport}, Dir: st.Wheels(), Tmp: st.Tmp(),
-		Parallel: cfg.Fetch.Parallel, Offline: cfg.Fetch.Offline, Netrc: netrc, Log: log,
-	})
 	p := &engine.Pipeline{
 		Bases: base.NewResolver(base.Deps{
 			Keychain: authn.DefaultKeychain, Transport: transport, Insecure: insecure,

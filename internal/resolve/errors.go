@@ -50,12 +50,13 @@ var (
 		regexp.MustCompile("Building source distributions for `?([A-Za-z0-9._-]+)`? is disabled"),
 		regexp.MustCompile("Failed to (?:download and )?build `([^` ]+)[^`]*`:? [^`]*[Bb]uilding source distributions (?:for [^ ]+ )?is disabled"),
 	}
-	oldOption    = regexp.MustCompile(`unexpected argument|invalid value '[^']*' for '--(?:format|python-platform)`)
-	unauthorized = regexp.MustCompile(`40[13] (?:Unauthorized|Forbidden)|authentication credentials`)
-	unreachable  = regexp.MustCompile(`Failed to fetch|error sending request|Could not connect|dns error|[Nn]etwork (?:connectivity|was) (?:is )?disabled|Git operation failed|client error \(Connect\)|Request failed after|operation timed out`)
-	noPython     = regexp.MustCompile(`No interpreter found|No Python installation|No system Python`)
-	unreadable   = regexp.MustCompile(`Couldn't parse requirement|Error parsing included file|Unsupported requirement|Failed to parse|Unexpected '|Expected |No such file`)
-	unsolvable   = regexp.MustCompile(`No solution found|unsatisfiable`)
+	buildDisabled = regexp.MustCompile(`[Bb]uilding source distributions (?:for [^ ]+ )?is disabled`)
+	oldOption     = regexp.MustCompile(`unexpected argument|invalid value '[^']*' for '--(?:format|python-platform)`)
+	unauthorized  = regexp.MustCompile(`40[13] (?:Unauthorized|Forbidden)|authentication credentials`)
+	unreachable   = regexp.MustCompile(`Failed to fetch|error sending request|Could not connect|dns error|[Nn]etwork (?:connectivity|was) (?:is )?disabled|Git operation failed|client error \(Connect\)|Request failed after|operation timed out`)
+	noPython      = regexp.MustCompile(`No interpreter found|No Python installation|No system Python`)
+	unreadable    = regexp.MustCompile(`Couldn't parse requirement|Error parsing included file|Unsupported requirement|Failed to parse|Unexpected '|Expected |No such file`)
+	unsolvable    = regexp.MustCompile(`No solution found|unsatisfiable`)
 )
 
 // explain turns what uv said, and how it ended, into an Error.
@@ -83,6 +84,8 @@ func explain(exit error, said string, j *job) *Error {
 		slices.Sort(e.Packages)
 		e.Kind = NeedsBuild
 		e.Hint = "no wheel serves this image for " + strings.Join(e.Packages, ", ") + ", and nothing of a package is run on this machine to resolve"
+	case buildDisabled.MatchString(reason): // of the project itself
+		e.Kind, e.Hint = NeedsBuild, "what the project depends on is known only to its build (dynamic), and nothing is built on this machine to resolve; write the dependencies out, or use a uv.lock"
 	case unauthorized.MatchString(body):
 		if i := slices.IndexFunc(hints, unauthorized.MatchString); i >= 0 {
 			e.Reason = hints[i] // uv's error says that there is no such package

@@ -160,6 +160,7 @@ func TestPrivateIndex(t *testing.T) {
 	for _, html := range []bool{false, true} {
 		p := newPrivate(t)
 		p.html = html
+		cache := "UV_CACHE_DIR=" + t.TempDir()
 		for name, tt := range map[string]struct {
 			deps func(*Deps)
 			req  func(*Request)
@@ -177,6 +178,7 @@ func TestPrivateIndex(t *testing.T) {
 		} {
 			t.Run(fmt.Sprintf("%s, html %v", name, html), func(t *testing.T) {
 				r := realUV(t, tt.deps)
+				r.deps.Env = append(r.deps.Env, cache)
 				req := packages("demo")
 				if tt.req != nil {
 					tt.req(&req)
@@ -246,16 +248,12 @@ func TestNothingRuns(t *testing.T) {
 		t.Errorf("%s, error %v", lock, err)
 	}
 	put(t, dir, map[string]string{"pyproject.toml": "[project]\nname='p'\nversion='1'\ndynamic=['dependencies']\n"})
-	if _, _, err := r.Resolve(t.Context(), req); err == nil {
-		t.Error("dependencies that only a build tells were resolved")
-	} else {
-		t.Log(err)
+	if _, _, err := r.Resolve(t.Context(), req); !errors.As(err, &e) || e.Kind != NeedsBuild || !strings.Contains(e.Hint, "dynamic") {
+		t.Errorf("dependencies that only a build tells: %v", err)
 	}
 	req = packages("-e " + dir)
-	if _, _, err := r.Resolve(t.Context(), req); err == nil {
-		t.Error("a local project that must be built was resolved")
-	} else {
-		t.Log(err)
+	if _, _, err := r.Resolve(t.Context(), req); !errors.As(err, &e) || e.Kind != NeedsBuild || len(e.Packages) != 1 {
+		t.Errorf("a local project that must be built: %v", err)
 	}
 	if _, err := os.Stat(p.ran); err == nil {
 		t.Error("code was run on the host")
