@@ -24,28 +24,33 @@ func TestSelectAsPoetry(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			l := parsePoetryFixture(t, name)
-			answers := askPoetry(t, python, name, environments())
-			for i, env := range environments() {
-				got := map[string]string{}
-				artifacts, err := l.Select(env)
-				for _, a := range artifacts {
-					got[a.Name] = a.Filename
-					if a.Direct != nil {
-						got[a.Name] = sourceKind(a)
-					}
-				}
-				switch a := answers[i]; {
-				case err != nil && a.Error == "":
-					t.Errorf("%s: Select fails with %v, poetry does not: %v", env, err, a.Files)
-				case err == nil && a.Error != "":
-					t.Errorf("%s: poetry fails with %s, Select does not", env, a.Error)
-				case err == nil:
-					if diff := cmp.Diff(a.Files, got); diff != "" {
-						t.Errorf("%s: -poetry +Select\n%s", env, diff)
-					}
-				}
-			}
+			answers := askPython(t, python, environments(), "testdata/poetry_oracle.py", filepath.Join("testdata/poetry", name))
+			compareAnswers(t, l, answers, sourceKind)
 		})
+	}
+}
+
+func compareAnswers(t *testing.T, l Lock, answers []answer, kind func(Artifact) string) {
+	t.Helper()
+	for i, env := range environments() {
+		got := map[string]string{}
+		artifacts, err := l.Select(env)
+		for _, a := range artifacts {
+			got[a.Name] = a.Filename
+			if a.Direct != nil {
+				got[a.Name] = kind(a)
+			}
+		}
+		switch a := answers[i]; {
+		case err != nil && a.Error == "":
+			t.Errorf("%s: Select fails with %v, the oracle does not: %v", env, err, a.Files)
+		case err == nil && a.Error != "":
+			t.Errorf("%s: the oracle fails with %s, Select does not", env, a.Error)
+		case err == nil:
+			if diff := cmp.Diff(a.Files, got); diff != "" {
+				t.Errorf("%s: -oracle +Select\n%s", env, diff)
+			}
+		}
 	}
 }
 
@@ -62,12 +67,14 @@ func sourceKind(a Artifact) string {
 	return "file"
 }
 
-type poetryAnswer struct {
+// answer is what an oracle says for one environment: for each package its file, or the kind of source of one that has none in an index.
+type answer struct {
 	Files map[string]string `json:"files"`
 	Error string            `json:"error"`
 }
 
-func askPoetry(t *testing.T, python, fixture string, envs []pypa.Environment) []poetryAnswer {
+// askPython puts some environments to an oracle written in Python.
+func askPython(t *testing.T, python string, envs []pypa.Environment, args ...string) []answer {
 	t.Helper()
 	type question struct {
 		Python  string `json:"python"`
@@ -83,15 +90,15 @@ func askPoetry(t *testing.T, python, fixture string, envs []pypa.Environment) []
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(python, "testdata/poetry_oracle.py", filepath.Join("testdata/poetry", fixture))
+	cmd := exec.Command(python, args...)
 	cmd.Stdin = bytes.NewReader(input)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if err != nil {
-		t.Fatalf("ask poetry: %v\n%s", err, stderr.String())
+		t.Fatalf("ask the oracle: %v\n%s", err, stderr.String())
 	}
-	var answers []poetryAnswer
+	var answers []answer
 	if err := json.Unmarshal(out, &answers); err != nil {
 		t.Fatal(err)
 	}
