@@ -14,7 +14,7 @@ import (
 // default builder makes of a lock: they only name it, or are none of its business.
 var harmless = []string{
 	"name", "python_version", "builder", "env", "registry", "packages", "requirements", "base_image", "platform",
-	"pip_index", "pip_extra_index_url", "registry_config", "entrypoint", "tag_format", "runtime_packages",
+	"pip_index", "pip_extra_index_url", "pip_extra_args", "registry_config", "entrypoint", "tag_format", "runtime_packages",
 	"builder_options", "builder_config",
 }
 
@@ -70,15 +70,16 @@ func empty(v imagespec.Value) bool {
 }
 
 func checkRequirements(spec imagespec.Spec) error {
-	const hint = `run uv lock and set requirements="uv.lock"`
-	switch file := spec.Requirements(); {
-	case file == "":
-		return &Unsupported{Field: "requirements", Reason: "a spec without a lock file", Hint: hint}
-	case path.Base(file) != "uv.lock":
-		return &Unsupported{Field: "requirements", Reason: path.Base(file) + " is no uv.lock", Hint: hint}
-	case isSet(spec, "packages"):
-		return &Invalid{Field: "packages", Reason: "Support for uv.lock files and packages is mutually exclusive", // flytekit's own text
-			Hint: "add the packages to the lock: uv add PACKAGE"}
+	if !Locked(spec) {
+		return nil
+	}
+	file := path.Base(spec.Requirements())
+	if isSet(spec, "packages") {
+		return &Invalid{Field: "packages", Reason: "Support for " + file + " files and packages is mutually exclusive", // flytekit's own text
+			Hint: "add the packages to the lock"}
+	}
+	if isSet(spec, "pip_extra_args") {
+		return &Unsupported{Field: "pip_extra_args", Reason: "with " + file + " they are arguments of uv or poetry, which is not run"}
 	}
 	return nil
 }
@@ -96,6 +97,10 @@ func checkBase(in Input) error {
 	}
 	if f, ok := b.Files[venvDir]; ok && !f.Mode.IsDir() {
 		return &Unsupported{Field: "base_image", Reason: venvDir + " of " + b.Ref + " is no directory", Hint: "choose a base without it"}
+	}
+	if _, ok := b.Files[runtimeDir]; ok && !Locked(in.Spec) {
+		return &Unsupported{Field: "base_image", Reason: b.Ref + " already has the environment " + runtimeDir + ", and adding packages to it",
+			Hint: "name all packages in one spec, or use a lock"}
 	}
 	want := in.Spec.PythonVersion()
 	if want == "" {
@@ -161,7 +166,7 @@ func describe(a lockfile.Artifact) string {
 func notes(in Input) []string {
 	var out []string
 	for _, field := range []string{"pip_index", "pip_extra_index_url"} {
-		if isSet(in.Spec, field) {
+		if isSet(in.Spec, field) && Locked(in.Spec) {
 			out = append(out, field+" is not used: the lock says where each package comes from")
 		}
 	}

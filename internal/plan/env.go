@@ -6,11 +6,13 @@ import (
 	"unicode"
 
 	"github.com/imgspecd/imgspecd/internal/imagespec"
+	"github.com/imgspecd/imgspecd/internal/lockfile"
 )
 
 const (
 	venvDir     = "/root/.venv"
-	condaBin    = "/opt/micromamba/envs/runtime/bin"
+	runtimeDir  = "/opt/micromamba/envs/runtime"
+	runtimeBin  = runtimeDir + "/bin"
 	defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 )
 
@@ -37,8 +39,19 @@ func (v *variables) set(name, value string) {
 	*v = append(*v, name+"="+value)
 }
 
-// environment carries out the ENV instructions of the default builder's Dockerfile
-// for a uv.lock, one by one: the user's values are pasted into them without quotes,
+// lockEnv is what the default builder sets for a lock, between the user's values and the last ones.
+func lockEnv(spec imagespec.Spec) []string {
+	if !Locked(spec) {
+		return nil
+	}
+	venv := `PATH="` + venvDir + `/bin:$PATH" UV_PYTHON=` + venvDir + `/bin/python`
+	if lockfile.Kind(spec.Requirements()) == lockfile.FormatPoetry {
+		return []string{`POETRY_CACHE_DIR=/tmp/poetry_cache POETRY_VIRTUALENVS_IN_PROJECT=true`, venv}
+	}
+	return []string{venv}
+}
+
+// environment carries out the ENV instructions of the default builder's Dockerfile, one by one: the user's values are pasted into them without quotes,
 // so what a value becomes is Docker's word.
 func environment(in Input) (variables, error) {
 	env := variables{}
@@ -53,16 +66,15 @@ func environment(in Input) (variables, error) {
 	if err != nil {
 		return nil, err
 	}
-	first := `PATH="` + condaBin + `:$PATH" UV_PYTHON=` + condaBin + `/python UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy ` +
+	first := `PATH="` + runtimeBin + `:$PATH" UV_PYTHON=` + runtimeBin + `/python UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy ` +
 		`FLYTE_SDK_RICH_TRACEBACKS=0 SSL_CERT_DIR=/etc/ssl/certs ` + user
 	if err := env.instruction(first); err != nil {
 		return nil, &Invalid{Field: "env", Reason: err.Error(), Hint: "flytekit writes values into a Dockerfile without quotes; quote this one, as in '\"a b\"'"}
 	}
-	for _, line := range []string{
-		`PATH="` + venvDir + `/bin:$PATH" UV_PYTHON=` + venvDir + `/bin/python`,
+	for _, line := range append(lockEnv(in.Spec),
 		`PATH="$PATH:/usr/local/nvidia/bin:/usr/local/cuda/bin" LD_LIBRARY_PATH="/usr/local/nvidia/lib64:$LD_LIBRARY_PATH"`,
-		`_F_IMG_ID=` + in.ID,
-	} {
+		`_F_IMG_ID=`+in.ID,
+	) {
 		if err := env.instruction(line); err != nil {
 			return nil, fmt.Errorf("evaluate ENV %s: %w", line, err)
 		}

@@ -102,15 +102,19 @@ func TestEnvironment(t *testing.T) {
 		spec string
 		want []string
 	}{
-		{"plain", []string{"PATH=" + basePath}, `{}`, join("PATH="+allPath, middle, "PYTHONPATH=/root", cuda, id)},
-		{"no PATH in the base", nil, `{}`, join("PATH="+allPath, middle, "PYTHONPATH=/root", cuda, id)},
-		{"base's own stay in place", []string{"LANG=C.UTF-8", "PATH=" + basePath, "LD_LIBRARY_PATH=/x", "UV_LINK_MODE=hardlink"}, `{}`,
+		{"plain", []string{"PATH=" + basePath}, `{"requirements": "uv.lock"}`, join("PATH="+allPath, middle, "PYTHONPATH=/root", cuda, id)},
+		{"no PATH in the base", nil, `{"requirements": "uv.lock"}`, join("PATH="+allPath, middle, "PYTHONPATH=/root", cuda, id)},
+		{"base's own stay in place", []string{"LANG=C.UTF-8", "PATH=" + basePath, "LD_LIBRARY_PATH=/x", "UV_LINK_MODE=hardlink"}, `{"requirements": "uv.lock"}`,
 			join("LANG=C.UTF-8", "PATH="+allPath, cuda+"/x", "UV_LINK_MODE=copy", "UV_PYTHON=/root/.venv/bin/python", "UV_COMPILE_BYTECODE=1",
 				"FLYTE_SDK_RICH_TRACEBACKS=0", "SSL_CERT_DIR=/etc/ssl/certs", "PYTHONPATH=/root", id)},
-		{"user's", []string{"PATH=" + basePath}, `{"env": {"B": "2", "A": "$PATH", "PYTHONPATH": "/root:/src", "_F_IMG_ID": "no"}}`,
+		{"user's", []string{"PATH=" + basePath}, `{"requirements": "uv.lock", "env": {"B": "2", "A": "$PATH", "PYTHONPATH": "/root:/src", "_F_IMG_ID": "no"}}`,
 			join("PATH="+allPath, middle, "PYTHONPATH=/root:/src", "B=2", "A="+basePath, id, cuda)},
-		{"user's PATH", []string{"PATH=" + basePath}, `{"env": {"PATH": "/mine:$PATH", "UV_PYTHON": "/p"}}`,
+		{"user's PATH", []string{"PATH=" + basePath}, `{"requirements": "uv.lock", "env": {"PATH": "/mine:$PATH", "UV_PYTHON": "/p"}}`,
 			join("PATH=/root/.venv/bin:/mine:"+basePath+":/usr/local/nvidia/bin:/usr/local/cuda/bin", middle, "PYTHONPATH=/root", cuda, id)},
+		{"packages", []string{"PATH=" + basePath}, `{"packages": ["x"], "env": {"B": "2"}}`,
+			join("PATH="+runtimeBin+":"+basePath+":/usr/local/nvidia/bin:/usr/local/cuda/bin", "UV_PYTHON="+runtimeBin+"/python", middle[1:], "PYTHONPATH=/root", "B=2", cuda, id)},
+		{"poetry", []string{"PATH=" + basePath}, `{"requirements": "poetry.lock"}`,
+			join("PATH="+allPath, middle, "PYTHONPATH=/root", "POETRY_CACHE_DIR=/tmp/poetry_cache", "POETRY_VIRTUALENVS_IN_PROJECT=true", cuda, id)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got, err := environment(Input{Spec: spec(t, c.spec), ID: "the-id", Base: base.Info{Env: c.base}})

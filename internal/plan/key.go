@@ -15,6 +15,9 @@ import (
 // bytes than before: when wheel installs otherwise, or layer writes otherwise.
 const formatVersion = 1
 
+// Format is the version of what keys stand for; keys of two formats cannot be compared.
+const Format = formatVersion
+
 // digest hashes values so that no two lists of values look alike: each has its length before it.
 type digest struct{ h hash.Hash }
 

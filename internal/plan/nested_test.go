@@ -67,8 +67,8 @@ func TestSystemLayerOnAnImageOfOurs(t *testing.T) {
 		}
 	}
 	nvidia := ":/usr/local/nvidia/bin:/usr/local/cuda/bin"
-	once := venvDir + "/bin:" + condaBin + ":" + basePath + nvidia
-	twice := venvDir + "/bin:" + condaBin + ":" + once + nvidia
+	once := venvDir + "/bin:" + runtimeBin + ":" + basePath + nvidia
+	twice := venvDir + "/bin:" + runtimeBin + ":" + once + nvidia
 	if len(exports) != 2 || exports[0] != "export PATH="+once || exports[1] != "export PATH="+twice {
 		t.Errorf("profile: %q", exports)
 	}

@@ -15,7 +15,7 @@ type Kind string
 // The kinds, in the order in which they lie on the base.
 const (
 	System   Kind = "system"   // what the default builder executes for every image, as files: user, owners, CA bundle, profile
-	Venv     Kind = "venv"     // /root/.venv without packages
+	Venv     Kind = "venv"     // the virtual environment without packages
 	Packages Kind = "packages" // one package, a part of a big one, or a group of small ones
 )
 
@@ -75,7 +75,7 @@ type Input struct {
 	Tag       string // flytekit's tag
 	ID        string // flytekit's id
 	Base      base.Info
-	Artifacts []lockfile.Artifact // of uv.lock, for Base.Environment(); sorted by name. Path, where set, is absolute
+	Artifacts []lockfile.Artifact // for Base.Environment(); sorted by name. Path, where set, is absolute
 	Labels    map[string]string   // added to the image; must not change from build to build
 	CA        []byte              // PEM bundle for a base that has none; may be nil
 }
@@ -91,7 +91,7 @@ func Make(in Input) (*Plan, error) {
 	if err := check(in); err != nil {
 		return nil, err
 	}
-	p := &Plan{Name: in.Name, Platform: in.Base.Platform, Base: in.Base, Prefix: scheme(in.Base.Python)}
+	p := &Plan{Name: in.Name, Platform: in.Base.Platform, Base: in.Base, Prefix: scheme(prefix(in.Spec), in.Base.Python)}
 	env, err := environment(in)
 	if err != nil {
 		return nil, err
@@ -101,13 +101,16 @@ func Make(in Input) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.Owner = Owner{UID: user.UID, GID: 0} // created by root, then `chown -R flytekit`
+	venvOwner := Owner{UID: user.UID, GID: 0} // created by root, then `chown -R flytekit`
+	if Locked(in.Spec) {
+		p.Owner = venvOwner
+	} // else root installs into an environment that was handed over before
 	if err := t.settle(in, env, user); err != nil {
 		return nil, err
 	}
 	p.Notes = append(notes(in), t.notes...)
 	p.Layers = append(p.Layers, ownLayer(System, "user, owners, certificates, profile", t.layer()))
-	t.makeVenv(p.Prefix, in.Base.Python, p.Owner)
+	t.makeVenv(p.Prefix, in.Base.Python, venvOwner)
 	p.Layers = append(p.Layers, ownLayer(Venv, "virtual environment of Python "+in.Base.Python.Version, t.layer()))
 	packages, err := packageLayers(in, t, p.Prefix, p.Owner)
 	if err != nil {

@@ -6,18 +6,36 @@ import (
 	"strings"
 
 	"github.com/imgspecd/imgspecd/internal/base"
+	"github.com/imgspecd/imgspecd/internal/imagespec"
+	"github.com/imgspecd/imgspecd/internal/lockfile"
 	"github.com/imgspecd/imgspecd/internal/wheel"
 )
 
+// Locked reports whether a spec's requirements are a lock, which the default builder
+// installs into an environment of its own; all else goes where its Python is.
+func Locked(spec imagespec.Spec) bool {
+	file := spec.Requirements()
+	return file != "" && lockfile.Kind(file).IsLock()
+}
+
+// prefix is the environment that packages go into. The default builder has micromamba
+// put a Python into runtimeDir; here it is a virtual environment of the base's Python.
+func prefix(spec imagespec.Spec) string {
+	if Locked(spec) {
+		return venvDir
+	}
+	return runtimeDir
+}
+
 // scheme is where packages go in a virtual environment of that Python.
-func scheme(python *base.Python) wheel.Scheme {
+func scheme(prefix string, python *base.Python) wheel.Scheme {
 	name := "python" + minor(python.Version)
 	return wheel.Scheme{
-		Prefix:       venvDir,
-		SitePackages: venvDir + "/lib/" + name + "/site-packages",
-		Scripts:      venvDir + "/bin",
-		Headers:      venvDir + "/include/site/" + name,
-		Interpreter:  venvDir + "/bin/python",
+		Prefix:       prefix,
+		SitePackages: prefix + "/lib/" + name + "/site-packages",
+		Scripts:      prefix + "/bin",
+		Headers:      prefix + "/include/site/" + name,
+		Interpreter:  prefix + "/bin/python",
 	}
 }
 
