@@ -22,6 +22,7 @@ type Explanation struct {
 	Hashed    string          `json:"hashed"`           // the text whose MD5 is the tag
 	Inputs    []Input         `json:"inputs,omitempty"` // files that were read
 	Previous  string          `json:"previous,omitempty"`
+	Mismatch  *Mismatch       `json:"mismatch,omitempty"` // flytekit's name is Name; Hashed and Inputs are what imgspecd's was made from
 	Base      *BaseInfo       `json:"base,omitempty"`
 	Packages  []Package       `json:"packages,omitempty"`
 	Layers    []Layer         `json:"layers,omitempty"` // on top of the base, lowest first
@@ -41,7 +42,7 @@ type Input struct {
 type BaseInfo struct {
 	Ref      string `json:"ref"`
 	Digest   string `json:"digest"`
-	From     string `json:"from"` // registry, layout or docker
+	From     string `json:"from"` // registry, layout or docker; nested: an ImageSpec of its own, whose name Ref is
 	Platform string `json:"platform"`
 	Python   string `json:"python"` // full version
 	Libc     string `json:"libc"`   // e.g. glibc 2.36

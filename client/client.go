@@ -94,6 +94,17 @@ func (c *Client) RemoveProject(ctx context.Context, idOrDir string) error {
 	return err
 }
 
+// PutSpec teaches the daemon a spec that a run asked for, and returns its image.
+func (c *Client) PutSpec(ctx context.Context, req api.PutSpec) (api.Image, error) {
+	return call[api.Image](ctx, c, http.MethodPut, "/v1/specs", nil, req)
+}
+
+// ForgetSpec makes the daemon forget what runs taught it of an image, given by name, label, tag or ID.
+func (c *Client) ForgetSpec(ctx context.Context, ref string) error {
+	_, err := call[struct{}](ctx, c, http.MethodDelete, "/v1/specs/"+escape(ref), nil, nil)
+	return err
+}
+
 // Images lists the images of all projects.
 func (c *Client) Images(ctx context.Context) ([]api.Image, error) {
 	l, err := call[api.ImageList](ctx, c, http.MethodGet, "/v1/images", nil, nil)

@@ -37,6 +37,7 @@ type Config struct {
 	Docker   Docker
 	Registry Registry
 	Base     Base
+	Builders Builders
 	Build    Build
 	Fetch    Fetch
 	Index    Index
@@ -107,6 +108,17 @@ const (
 type Base struct {
 	Default string // {python} stands for the Python minor version
 }
+
+// Builders is what becomes of specs that name a builder which makes images elsewhere.
+type Builders struct {
+	Union string // UnionList or UnionDefault
+}
+
+// The values of builders.union.
+const (
+	UnionList    = "list"    // such specs are shown, and not built
+	UnionDefault = "default" // they are built as flytekit's default builder would
+)
 
 // Build bounds the work on layers.
 type Build struct {

@@ -89,6 +89,10 @@ var keys = []key{
 		field: func(c *Config) any { return &c.Base.Default }, check: notEmpty,
 	},
 	{
+		name: "builders.union", help: "specs with builder=\"union\": list (show them, build nothing) or default (build them as the default builder would)", value: UnionList,
+		field: func(c *Config) any { return &c.Builders.Union }, check: oneOf(UnionList, UnionDefault),
+	},
+	{
 		name: "build.parallel", help: "layers made at once; 0: one per core", value: 0, refused: shared,
 		field: func(c *Config) any { return &c.Build.Parallel }, check: between(0, 1024),
 	},

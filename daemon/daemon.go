@@ -39,6 +39,9 @@ type Engine interface {
 	AddProject(ctx context.Context, req api.AddProject) (api.Project, error)
 	RemoveProject(ctx context.Context, idOrDir string) error
 
+	PutSpec(ctx context.Context, req api.PutSpec) (api.Image, error)
+	ForgetSpec(ctx context.Context, ref string) error
+
 	Images(ctx context.Context) []api.Image
 	FindImage(ctx context.Context, ref string) (api.Image, error)
 	// WaitImage returns when the state is final, or as it is when ctx ends.

@@ -34,6 +34,8 @@ type fake struct {
 	log           func(ctx context.Context, id string, follow bool) (io.ReadCloser, error)
 	events        func(uint64) (<-chan api.Event, func())
 	explain       func(context.Context, api.Explain) (api.Explanation, error)
+	putSpec       func(api.PutSpec) (api.Image, error)
+	forgetSpec    func(string) error
 }
 
 func notFound(what string) *api.Error {
@@ -62,6 +64,10 @@ func (f *fake) AddProject(_ context.Context, req api.AddProject) (api.Project, e
 }
 
 func (f *fake) RemoveProject(_ context.Context, ref string) error { return f.removeProject(ref) }
+
+func (f *fake) PutSpec(_ context.Context, req api.PutSpec) (api.Image, error) { return f.putSpec(req) }
+
+func (f *fake) ForgetSpec(_ context.Context, ref string) error { return f.forgetSpec(ref) }
 
 func (f *fake) Images(context.Context) []api.Image {
 	if f.images == nil {

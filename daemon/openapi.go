@@ -108,7 +108,7 @@ func operationID(r route) string {
 var enums = map[reflect.Type][]string{
 	reflect.TypeFor[api.State](): {
 		string(api.Waiting), string(api.Queued), string(api.Building), string(api.Publishing),
-		string(api.Ready), string(api.Failed), string(api.Superseded), string(api.Canceled),
+		string(api.Ready), string(api.Failed), string(api.Superseded), string(api.Canceled), string(api.Listed),
 	},
 	reflect.TypeFor[api.Code](): sentCodes(),
 }

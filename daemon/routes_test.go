@@ -327,3 +327,37 @@ func wantCode(t *testing.T, err error, code api.Code) {
 		t.Errorf("%v, want code %s", err, code)
 	}
 }
+
+func TestSpecs(t *testing.T) {
+	var got api.PutSpec
+	var forgotten string
+	d := serve(t, &fake{
+		putSpec: func(req api.PutSpec) (api.Image, error) {
+			if got = req; req.Name == "" {
+				return api.Image{}, &api.Error{Code: api.CodeBadRequest, Message: "name is missing"}
+			}
+			return api.Image{Name: req.Name, State: api.Queued}, nil
+		},
+		forgetSpec: func(ref string) error {
+			if forgotten = ref; ref == "gone" {
+				return notFound("image gone")
+			}
+			return nil
+		},
+	})
+	// The order of members counts in a spec: it must come through as it was written.
+	spec := `{"env":{"B":"1","A":"2"},"cpu":1.0}`
+	im, err := d.client.PutSpec(t.Context(), api.PutSpec{Spec: json.RawMessage(spec), Dir: "/d", Flytekit: "1.16.31", Name: "a:t", Tag: "t", ID: "i", Modules: []string{"/d/x.py"}})
+	if err != nil || im.Name != "a:t" || im.Targets == nil || string(got.Spec) != spec || len(got.Modules) != 1 || got.ID != "i" {
+		t.Errorf("%+v, %v, got %+v", im, err, got)
+	}
+	wantCode(t, second(d.client.PutSpec(t.Context(), api.PutSpec{Spec: json.RawMessage(spec), Dir: "d", Name: "a:t"})), api.CodeBadRequest)
+	wantCode(t, second(d.client.PutSpec(t.Context(), api.PutSpec{Dir: "/d", Name: "a:t"})), api.CodeBadRequest)
+	wantCode(t, second(d.client.PutSpec(t.Context(), api.PutSpec{Spec: json.RawMessage(spec), Dir: "/d"})), api.CodeBadRequest)
+	for _, ref := range []string{"churn/etl", "localhost:5000/a:t", "a b"} {
+		if err := d.client.ForgetSpec(t.Context(), ref); err != nil || forgotten != ref {
+			t.Errorf("forgetting %q forgot %q: %v", ref, forgotten, err)
+		}
+	}
+	wantCode(t, d.client.ForgetSpec(t.Context(), "gone"), api.CodeNotFound)
+}

@@ -63,6 +63,9 @@ func (s *server) table() []route {
 		{method: "POST", path: "/v1/projects", summary: "Watch a directory", in: typ(api.AddProject{}), out: typ(api.Project{}), handle: s.addProject},
 		{method: "DELETE", path: "/v1/projects/{id...}", summary: "Watch a project no more (ID, name or directory)", status: http.StatusNoContent, handle: s.removeProject},
 
+		{method: "PUT", path: "/v1/specs", summary: "Learn a spec that a run asked for, and answer with its image", in: typ(api.PutSpec{}), out: typ(api.Image{}), handle: s.putSpec},
+		{method: "DELETE", path: "/v1/specs/{ref...}", summary: "Forget what a run taught (name, label, tag or ID of the image)", status: http.StatusNoContent, handle: s.forgetSpec},
+
 		{method: "GET", path: "/v1/images", summary: "The images of all projects", out: typ(api.ImageList{}), handle: s.images},
 		{method: "GET", path: "/v1/images/{ref...}", summary: "One image, by name, label, tag, ID or project", query: []param{waitParam}, out: typ(api.Image{}), handle: s.image},
 

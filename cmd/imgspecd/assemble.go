@@ -86,6 +86,7 @@ func wire(cfg *config.Config, log *slog.Logger, st *store.Store, ephemeral bool)
 	reader := &engine.ProjectReader{
 		Projects: &project.Reader{Python: cfg.Python.Path, Cache: st, Log: log},
 		Locks:    locks, Pipeline: pipe, Machine: machine(), Settings: settings(cfg),
+		Learned: st.Learned,
 	}
 	deps := engine.Deps{
 		Records: st, Reader: reader, Runner: pipe, Logs: st.Logs(), Now: time.Now, Log: log,
@@ -126,6 +127,7 @@ func pipeline(cfg *config.Config, log *slog.Logger, st *store.Store, transport *
 		}),
 		Builder:  builder.New(builder.Deps{Index: wheels, Store: st, Parallel: cfg.BuildParallel(), Log: log}),
 		Layout:   publish.NewLayout(st, st),
+		Dir:      st.Dir(),
 		Registry: publish.NewRegistry(publish.RegistryDeps{Keychain: authn.DefaultKeychain, Transport: transport, Insecure: insecure}),
 		Docker:   eng,
 		CA:       caBundle(cfg),
@@ -149,7 +151,7 @@ func settings(cfg *config.Config) func(dir string) (engine.Settings, error) {
 		if err != nil {
 			return out, err
 		}
-		out.Policy = engine.Policy{DefaultBase: c.Base.Default, Push: c.Registry.Push, Docker: c.Docker.Use}
+		out.Policy = engine.Policy{DefaultBase: c.Base.Default, Push: c.Registry.Push, Docker: c.Docker.Use, Union: c.Builders.Union}
 		out.Flytekit = c.Flytekit.Version
 		return out, nil
 	}

@@ -79,6 +79,7 @@ func TestJSONIsTheAPI(t *testing.T) {
 		{[]string{"status"}, &report{}},
 		{[]string{"watch", dir}, &api.Project{}},
 		{[]string{"unwatch", "vision"}, &api.Project{}},
+		{[]string{"forget", "vision/eval"}, &api.Image{}},
 		{[]string{"build", "churn-model/train"}, &api.BuildList{}},
 		{[]string{"build", "churn-model/train", "--no-wait"}, &api.BuildList{}},
 		{[]string{"image", "churn-model/train"}, &api.Image{}},

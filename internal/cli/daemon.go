@@ -22,6 +22,7 @@ type Daemon interface {
 	Projects(context.Context) ([]api.Project, error)
 	AddProject(context.Context, api.AddProject) (api.Project, error)
 	RemoveProject(ctx context.Context, idOrDir string) error
+	ForgetSpec(ctx context.Context, ref string) error
 	Images(context.Context) ([]api.Image, error)
 	Image(ctx context.Context, ref string, wait time.Duration) (api.Image, error)
 	StartBuild(context.Context, api.StartBuild) (api.BuildList, error)

@@ -38,7 +38,10 @@ func (a *app) explanationText(e api.Explanation) string {
 			found += " (" + clean(e.Source.Variable) + ")"
 		}
 		b.WriteString(s.field("found in", found))
+	} else if e.Source != nil && e.Source.Kind == "learned" {
+		b.WriteString(s.field("learned", "from a run"))
 	}
+	b.WriteString(s.mismatch(e.Mismatch))
 	b.WriteString(s.specFields(e.Spec))
 	for i, in := range e.Inputs {
 		name := "files"
@@ -107,8 +110,15 @@ func (s screen) planFields(e api.Explanation) string {
 	if e.Base != nil {
 		text := clean(e.Base.Ref) + s.paint(quiet, "  "+shortDigest(e.Base.Digest))
 		b.WriteString(s.field("base", text))
-		parts := []string{e.Base.Platform, "Python " + e.Base.Python, e.Base.Libc, count(e.Base.Layers, "layer")}
-		if e.Base.From != "" {
+		parts := []string{e.Base.Platform, "Python " + e.Base.Python, e.Base.Libc}
+		if e.Base.Layers > 0 {
+			parts = append(parts, count(e.Base.Layers, "layer"))
+		}
+		switch e.Base.From {
+		case "":
+		case "nested":
+			parts = append(parts, "an ImageSpec of its own, built first")
+		default:
 			parts = append(parts, "from "+e.Base.From)
 		}
 		parts = slices.DeleteFunc(parts, func(p string) bool { return p == "" || p == "Python " })
@@ -130,6 +140,21 @@ func (s screen) planFields(e api.Explanation) string {
 		b.WriteString(s.layers(e))
 	}
 	return b.String()
+}
+
+// mismatch writes both names of an image that flytekit and imgspecd do not name alike.
+func (s screen) mismatch(m *api.Mismatch) string {
+	if m == nil {
+		return ""
+	}
+	ours := clean(m.Ours)
+	if ours == "" {
+		ours = "none"
+	}
+	if m.OursID != m.ID {
+		ours += s.paint(quiet, "  id "+clean(m.OursID))
+	}
+	return s.field("ours", ours) + s.field("hashed", clean(m.Hashed))
 }
 
 // layers lists the layers, lowest first, with what is in them.

@@ -73,6 +73,11 @@ func (f *fakeDaemon) RemoveProject(_ context.Context, id string) error {
 	return f.err
 }
 
+func (f *fakeDaemon) ForgetSpec(_ context.Context, ref string) error {
+	f.removed = append(f.removed, ref)
+	return f.err
+}
+
 func (f *fakeDaemon) StartBuild(_ context.Context, b api.StartBuild) (api.BuildList, error) {
 	return f.start(b)
 }

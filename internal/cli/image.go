@@ -90,7 +90,9 @@ func (a *app) printImage(im api.Image, waited bool) error {
 	case im.State.Final():
 		if !a.json {
 			a.note("%s", stateLine(a.err, im))
-			a.note("%s imgspecd logs %s", a.err.arrow, clean(im.Label))
+			if im.Build != "" {
+				a.note("%s imgspecd logs %s", a.err.arrow, clean(im.Label))
+			}
 		}
 		return &exitError{code: exitFailed}
 	}

@@ -158,7 +158,7 @@ func (j *job) code() int {
 	code := exitOK
 	for _, p := range j.parts {
 		switch p.state() {
-		case api.Ready:
+		case api.Ready, api.Listed:
 		case api.Failed, api.Canceled:
 			return exitFailed
 		default:

@@ -237,7 +237,7 @@ func stateLine(s screen, im api.Image) string {
 		}
 	case im.Error != nil:
 		line += "  " + clean(im.Error.Error())
-	case im.State == api.Waiting && im.Detail != "":
+	case (im.State == api.Waiting || im.State == api.Listed) && im.Detail != "":
 		line += "  " + clean(im.Detail)
 	default:
 		line += "  " + clean(im.Name)

@@ -122,7 +122,7 @@ func (v statusView) symbol(s api.State) (string, style) {
 			return v.spin[v.frame%len(v.spin)], busy
 		}
 		return v.busy, busy
-	case api.Superseded, api.Canceled:
+	case api.Superseded, api.Canceled, api.Listed:
 		return v.idle, quiet
 	}
 	return v.wait, warn
@@ -305,6 +305,7 @@ func (v statusView) unreadable(b *strings.Builder, projects []api.Project) {
 			b.WriteString(v.para("  "+v.paint(warn, v.warn)+" ", normal, unreadableLine(p.Name, u)))
 		}
 	}
+	b.WriteString(v.hint("  ", "once a run reports such a spec (PUT /v1/specs), it is known and kept ahead too"))
 }
 
 // unreadableLine is PROJECT/FILE:LINE: FIELD: REASON.
@@ -358,6 +359,9 @@ func (v statusView) summary(r report) string {
 	}
 	if n := by[api.Waiting]; n > 0 {
 		parts = append(parts, fmt.Sprintf("%d waiting", n))
+	}
+	if n := by[api.Listed]; n > 0 {
+		parts = append(parts, fmt.Sprintf("%d only listed", n))
 	}
 	if n := by[api.Failed]; n > 0 {
 		parts = append(parts, fmt.Sprintf("%d failed", n))

@@ -105,6 +105,15 @@ func (e *toy) RemoveProject(_ context.Context, id string) error {
 	return &api.Error{Code: api.CodeNotFound, Message: "no project " + id}
 }
 
+// PutSpec teaches the toy nothing.
+func (e *toy) PutSpec(context.Context, api.PutSpec) (api.Image, error) {
+	return api.Image{}, &api.Error{Code: api.CodeUnsupported, Message: "a toy learns nothing"}
+}
+
+func (e *toy) ForgetSpec(_ context.Context, ref string) error {
+	return &api.Error{Code: api.CodeConflict, Message: ref + " was not learned from a run"}
+}
+
 func (e *toy) Images(context.Context) []api.Image {
 	e.mu.Lock()
 	defer e.mu.Unlock()

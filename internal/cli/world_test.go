@@ -71,6 +71,22 @@ func world() report {
 				Label: "数据-pipeline/清洗", Name: "registry.example.com/数据/pipeline:Ab21xX02LmNopqrstuvwxy", Project: "p4", State: api.Ready,
 				Since: before(50 * time.Hour), Targets: []api.TargetState{at("layout", api.Ready), at("registry", api.Waiting)},
 			},
+			{
+				Label: "vision/cloud", Name: "vision-cloud:Xy21xX02LmNopqrstuvwxy", Project: "p2", State: api.Listed, Since: before(3 * time.Hour),
+				Detail: "left to builder union",
+			},
+			{
+				Label: "vision/flytekit", Name: "flytekit:Run1xX02LmNopqrstuvwxy", Project: "p2", State: api.Failed, Since: before(time.Hour),
+				Source: api.Source{Kind: "learned"}, Mismatch: &api.Mismatch{Name: "flytekit:Run1xX02LmNopqrstuvwxy", Ours: "flytekit:OursxX02LmNopqrstuvwxy"},
+				Error: &api.Error{
+					Code: api.CodeInvalid, Message: "flytekit 1.16.31 calls this image flytekit:Run1xX02LmNopqrstuvwxy, imgspecd calls it flytekit:OursxX02LmNopqrstuvwxy: the ids differ",
+					Hint: "it is not built until a run and imgspecd agree; please report what imgspecd explain shows of it",
+				},
+			},
+			{
+				Label: "vision/trained", Name: "vision-trained:Tr21xX02LmNopqrstuvwxy", Project: "p2", State: api.Queued, Since: before(2 * time.Second),
+				Base: "vision-base:Bb21xX02LmNopqrstuvwxy", Detail: "waiting for its base vision/trained@base",
+			},
 		},
 	}
 }

@@ -56,6 +56,8 @@ type Records interface {
 	DeleteProject(id string) error
 	Builds() ([]api.Build, error)
 	PutBuild(api.Build) error
+	PutLearned(store.Learned) error
+	DeleteLearned(project, key string) error // an empty key: all of the project
 }
 
 // Watcher tells which projects may have changed.
@@ -68,6 +70,7 @@ type Watcher interface {
 type Reader interface {
 	Read(ctx context.Context, p store.Project) (Reading, error)
 	Explain(ctx context.Context, req api.Explain, of *Spec) (api.Explanation, error)
+	Learn(ctx context.Context, p store.Project, beside string, req api.PutSpec, at time.Time) (store.Learned, error)
 }
 
 // Runner makes one image ready.

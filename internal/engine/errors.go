@@ -45,7 +45,7 @@ func ofSpec(err error, out *api.Error) bool {
 	case errors.As(err, &un):
 		out.Code = api.CodeUnsupported
 	case errors.As(err, &unp):
-		out.Code, out.Hint = api.CodeInvalid, unp.Hint
+		out.Code, out.Hint = api.CodeInvalid, unp.Hint+"; or let a run report its name (PUT /v1/specs), which then holds until a file changes"
 	case errors.As(err, &py) && errors.Is(err, fs.ErrNotExist):
 		out.Code, out.Message = api.CodeInvalid, fmt.Sprintf("%s: there is no file %s", py.Field, py.Path)
 		out.Hint = "paths in an ImageSpec start at the directory in which the run is started"

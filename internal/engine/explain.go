@@ -31,7 +31,7 @@ func (r *ProjectReader) Explain(ctx context.Context, req api.Explain, of *Spec) 
 			return api.Explanation{}, err
 		}
 	}
-	if s.Err != nil {
+	if s.Err != nil && s.Mismatch == nil {
 		return api.Explanation{}, s.Err
 	}
 	x := api.Explanation{
@@ -43,6 +43,13 @@ func (r *ProjectReader) Explain(ctx context.Context, req api.Explain, of *Spec) 
 	}
 	for _, in := range s.Named.Inputs {
 		x.Inputs = append(x.Inputs, api.Input(in))
+	}
+	if s.Named.Base != nil {
+		x.Base = &api.BaseInfo{Ref: s.Named.Base.Name, From: "nested"}
+	}
+	if m := s.Mismatch; m != nil {
+		x.Mismatch, x.Hashed, x.Inputs, x.PlanError = m, m.Hashed, m.Inputs, s.Err
+		return x, nil
 	}
 	if r.Pipeline == nil {
 		return x, nil

@@ -14,6 +14,7 @@ type image struct {
 	again    *time.Timer
 	retries  int
 	asking   bool // the targets are being asked
+	onBase   bool // it failed for want of its base
 }
 
 // step is what a new reading of a spec asks for.
@@ -25,11 +26,15 @@ const (
 	await              // the input looks half written: look again soon
 	refuse             // the input is wrong
 	verify             // another name, or not known to be ready: ask the targets, then build
+	list               // it is left to another builder
 )
 
 // decide says what to do about a spec that has just been read. It is the rule of
 // the house: the name decides.
 func decide(old *image, now Spec, at time.Time, grace time.Duration) step {
+	if now.Listed != "" {
+		return list
+	}
 	if now.Err != nil && now.Missing {
 		return lack
 	}
@@ -57,15 +62,22 @@ func decide(old *image, now Spec, at time.Time, grace time.Duration) step {
 // adopt makes the image be what was read, keeping what was known of it.
 func (im *image) adopt(now Spec) {
 	v := &im.view
-	if now.Err == nil && v.Name != "" && v.Name != now.Named.Name {
+	named := now.Err == nil || now.Mismatch != nil || now.Unknown
+	if named && v.Name != "" && v.Name != now.Named.Name {
 		v.Previous, v.Digest, v.Targets, v.Progress, v.Build = v.Name, "", nil, nil, ""
 		im.retries = 0
 	}
 	im.spec = now
 	v.Project, v.Dir, v.Label, v.Source = now.Project, now.Dir, now.Label, now.Source
 	v.Registry, v.Platform = now.Fields.Registry(), now.Fields.Platform()
-	if now.Err == nil {
+	v.Base, v.BaseOf, v.Mismatch, v.NamedBy = now.Needs, now.BaseOf, now.Mismatch, ""
+	if now.ByRun {
+		v.NamedBy = "run"
+	}
+	if named {
 		v.Name, v.Tag, v.ID = now.Named.Name, now.Named.Tag, now.Named.ID
+	}
+	if now.Err == nil {
 		im.badSince = time.Time{}
 	}
 }

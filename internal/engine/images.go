@@ -55,7 +55,7 @@ func (l *loop) find(ref string) (*image, error) {
 	kinds := []func(im *image) bool{
 		func(im *image) bool { return im.view.Name == ref },
 		func(im *image) bool { return im.view.Tag == ref || im.view.ID == ref },
-		func(im *image) bool { return p != nil && im.spec.Project == p.rec.ID },
+		func(im *image) bool { return p != nil && im.spec.Project == p.rec.ID && im.spec.BaseOf == "" },
 		func(im *image) bool { return strings.HasSuffix(im.spec.Label, "/"+ref) },
 		func(im *image) bool { return strings.TrimSuffix(im.view.Name, ":"+im.view.Tag) == ref },
 	}

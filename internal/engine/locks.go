@@ -82,7 +82,7 @@ func readLock(s Spec) (lock, project []byte, key string, err error) {
 	}
 	sum := digest(lock)
 	for _, in := range s.Named.Inputs {
-		if in.Named && in.Digest != sum && filepath.Base(in.Path) == filepath.Base(path) {
+		if in.Named && in.Digest != sum && filepath.Clean(in.Path) == path {
 			return nil, nil, "", fmt.Errorf("%s: %w", relTo(s.Dir, path), ErrStale)
 		}
 	}

@@ -232,6 +232,9 @@ func (l *loop) apply(p *watched, r Reading) {
 	seen := map[string]bool{}
 	for _, s := range r.Specs {
 		s.Label = p.view.Name + "/" + s.Label
+		if s.BaseOf != "" {
+			s.BaseOf = p.view.Name + "/" + s.BaseOf
+		}
 		s.Project, s.Dir = p.rec.ID, p.rec.Dir
 		seen[s.Label] = true
 		l.applySpec(p, s)
@@ -241,6 +244,7 @@ func (l *loop) apply(p *watched, r Reading) {
 			l.drop(label, "the image spec is gone")
 		}
 	}
+	l.pump() // what waited for a base may know by now that it will not come
 }
 
 func (l *loop) applySpec(p *watched, s Spec) {
@@ -262,9 +266,18 @@ func (l *loop) applySpec(p *watched, s Spec) {
 	switch step {
 	case keep:
 		return
+	case list:
+		l.leave(im, &canceledError{why: "left to builder " + s.Listed})
+		l.show(im, api.Listed, "left to builder "+s.Listed, nil)
 	case lack:
+		if s.Unknown {
+			l.leave(im, &canceledError{why: s.Err.Message})
+		}
 		l.show(im, api.Waiting, s.Err.Message, s.Err)
 	case await, refuse:
+		if s.Mismatch != nil {
+			l.leave(im, &canceledError{why: "flytekit names this image otherwise"})
+		}
 		l.bad(im, step, now)
 	case verify:
 		l.overtake(s)
@@ -330,21 +343,10 @@ func (l *loop) answered(spec Spec, cause string, states []api.TargetState, diges
 	if ready {
 		im.view.Targets, im.view.Digest = states, digest
 		l.show(im, api.Ready, "", nil)
+		l.based(im)
 		return
 	}
 	l.enqueue(im, cause, RunOptions{})
-}
-
-// overtake takes the spec away from the runs that make an older name of it.
-func (l *loop) overtake(s Spec) {
-	for _, r := range l.runs {
-		if r.build.Image != s.Named.Name && r.labels[s.Label] {
-			delete(r.labels, s.Label)
-			if len(r.labels) == 0 {
-				l.abandon(r, &supersededError{by: s.Named.Name, cause: causeOf(r.spec, s)})
-			}
-		}
-	}
 }
 
 // drop forgets an image, and cancels its build if nobody else wants it.
@@ -353,12 +355,7 @@ func (l *loop) drop(label, why string) {
 	im.stopTimer()
 	delete(l.images, label)
 	for _, r := range l.runs {
-		if r.labels[label] {
-			delete(r.labels, label)
-			if len(r.labels) == 0 {
-				l.abandon(r, &canceledError{why: why})
-			}
-		}
+		l.take(r, label, &canceledError{why: why})
 	}
 	l.e.events.publish(api.Event{Kind: "removed", Removed: label})
 }

@@ -122,7 +122,7 @@ func (e *Engine) RemoveProject(ctx context.Context, ref string) error {
 	if e.deps.Ephemeral {
 		return nil
 	}
-	if err := e.deps.Records.DeleteProject(id); err != nil {
+	if err := firstError(e.deps.Records.DeleteProject(id), e.deps.Records.DeleteLearned(id, "")); err != nil {
 		return toError(err)
 	}
 	return nil

@@ -21,6 +21,8 @@ type ProjectReader struct {
 	Locks    *Locks
 	Pipeline *Pipeline // for Explain
 	Machine  string    // platform.machine() of this host
+	// Learned lists the specs that runs of a project asked for; nil: none are kept.
+	Learned func(project string) ([]store.Learned, error)
 	// Settings says what the configuration is for a directory.
 	Settings func(dir string) (Settings, error)
 }
@@ -61,18 +63,33 @@ func (r *ProjectReader) Read(ctx context.Context, p store.Project) (Reading, err
 			Flytekit: found.Flytekit, Python: found.Python, Policy: set.Policy,
 		}
 		r.name(&s)
-		for _, in := range s.Named.Inputs {
-			out.Files = append(out.Files, in.Path)
-		}
-		out.Dirs = append(out.Dirs, s.Named.Dirs...)
-		if s.isLock() {
-			out.Files = append(out.Files, s.lockPath(), filepath.Join(filepath.Dir(s.lockPath()), "pyproject.toml"))
-		} else if path := s.Fields.Requirements(); path != "" {
-			out.Files = append(out.Files, s.lockPath())
-		}
 		out.Specs = append(out.Specs, s)
 	}
+	if err := r.recallAll(&out, p, set); err != nil {
+		return out, err
+	}
+	for i := range out.Specs {
+		out.Specs[i].leaveToBuilder()
+	}
+	out.Specs = r.withBases(out.Specs)
+	for _, s := range out.Specs {
+		out.watch(s)
+	}
 	return out, nil
+}
+
+// watch adds the files that a spec depends on.
+func (out *Reading) watch(s Spec) {
+	for _, in := range s.Named.Inputs {
+		out.Files = append(out.Files, in.Path)
+	}
+	out.Files = append(out.Files, s.sources...)
+	out.Dirs = append(out.Dirs, s.Named.Dirs...)
+	if s.isLock() {
+		out.Files = append(out.Files, s.lockPath(), filepath.Join(filepath.Dir(s.lockPath()), "pyproject.toml"))
+	} else if path := s.Fields.Requirements(); path != "" {
+		out.Files = append(out.Files, s.lockPath())
+	}
 }
 
 // name gives a spec its name, or the reason why it has none.
@@ -83,10 +100,21 @@ func (r *ProjectReader) name(s *Spec) {
 	})
 	if err == nil {
 		s.Fields = s.Named.Spec
-		if s.isLock() {
-			err = r.Locks.check(*s)
-		}
+		err = r.whole(*s)
 	}
+	s.fail(err)
+}
+
+// whole says whether the lock of a spec, if it has one, is not half written.
+func (r *ProjectReader) whole(s Spec) error {
+	if !s.isLock() {
+		return nil
+	}
+	return r.Locks.check(s)
+}
+
+// fail makes err, if there is one, the reason why the spec has no name.
+func (s *Spec) fail(err error) {
 	if err == nil {
 		return
 	}

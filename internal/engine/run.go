@@ -24,6 +24,7 @@ type Pipeline struct {
 	Bases    Bases
 	Builder  Builder
 	Layout   publish.Target
+	Dir      string // of the layout, in which the images of nested specs are found
 	Registry publish.Target
 	Docker   publish.Target
 	DockerUp func(ctx context.Context) error // nil error: an engine answers
@@ -48,6 +49,7 @@ type Policy struct {
 	DefaultBase string // of a spec without base_image; {python} stands for the Python minor
 	Push        string // always, on-request or never
 	Docker      string // auto: specs without a registry, if an engine answers; always; never
+	Union       string // of specs with builder="union": list, or default to build them all the same
 }
 
 // Run makes the image of a spec and publishes it. See Runner.
@@ -97,11 +99,7 @@ func (p *Pipeline) plan(ctx context.Context, s Spec, report progress.Func) (*pla
 	if err != nil {
 		return nil, nil, err
 	}
-	ref, err := p.baseRef(s)
-	if err != nil {
-		return nil, nil, err
-	}
-	b, err := p.Bases.Resolve(ctx, ref, s.Fields.Platform(), report)
+	b, err := p.base(ctx, s, report)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -113,6 +111,18 @@ func (p *Pipeline) plan(ctx context.Context, s Spec, report progress.Func) (*pla
 	}
 	pl, err := plan.Make(in)
 	return pl, b, err
+}
+
+// base finds the base image of a spec.
+func (p *Pipeline) base(ctx context.Context, s Spec, report progress.Func) (*base.Base, error) {
+	if s.Named.Base != nil {
+		return p.nestedBase(ctx, s, report)
+	}
+	ref, err := p.baseRef(s)
+	if err != nil {
+		return nil, err
+	}
+	return p.Bases.Resolve(ctx, ref, s.Fields.Platform(), report)
 }
 
 // baseRef says which base image a spec is built on.

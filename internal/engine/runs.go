@@ -64,13 +64,13 @@ func (l *loop) enqueue(im *image, cause string, o RunOptions) *run {
 	l.runs[im.view.Name] = r
 	l.queue = append(l.queue, r)
 	im.view.Build, im.view.Targets, im.view.Digest = r.build.ID, nil, ""
-	l.show(im, api.Queued, stateDetail(api.Queued), nil)
+	l.show(im, api.Queued, l.queuedDetail(r), nil)
 	l.tellBuild(r)
 	l.pump()
 	return r
 }
 
-// pump begins queued runs while there is room.
+// pump begins queued runs while there is room, each once its base is there.
 func (l *loop) pump() {
 	running := 0
 	for _, r := range l.runs {
@@ -78,11 +78,21 @@ func (l *loop) pump() {
 			running++
 		}
 	}
-	for len(l.queue) > 0 && running < l.e.deps.Concurrent {
-		r := l.queue[0]
-		l.queue = l.queue[1:]
-		l.begin(r)
-		running++
+	for i := 0; i < len(l.queue); {
+		r := l.queue[i]
+		there, err := l.baseOf(r)
+		switch {
+		case err != nil:
+			l.queue = slices.Delete(l.queue, i, i+1)
+			l.finish(r, Outcome{}, err) // which pumps again
+			return
+		case there && running < l.e.deps.Concurrent:
+			l.queue = slices.Delete(l.queue, i, i+1)
+			l.begin(r)
+			running++
+		default:
+			i++
+		}
 	}
 }
 
@@ -146,6 +156,34 @@ func (l *loop) abandon(r *run, why error) {
 	l.finish(r, Outcome{}, why)
 }
 
+// overtake takes the spec away from the runs that make an older name of it.
+func (l *loop) overtake(s Spec) {
+	for _, r := range l.runs {
+		if r.build.Image != s.Named.Name {
+			l.take(r, s.Label, &supersededError{by: s.Named.Name, cause: causeOf(r.spec, s)})
+		}
+	}
+}
+
+// leave takes an image away from all runs: it is not to be built.
+func (l *loop) leave(im *image, why error) {
+	im.asking = false
+	for _, r := range l.runs {
+		l.take(r, im.spec.Label, why)
+	}
+}
+
+// take takes a label away from a run, which ends if nobody else wants it.
+func (l *loop) take(r *run, label string, why error) {
+	if !r.labels[label] {
+		return
+	}
+	delete(r.labels, label)
+	if len(r.labels) == 0 {
+		l.abandon(r, why)
+	}
+}
+
 // finish records how a run ended.
 func (l *loop) finish(r *run, out Outcome, err error) {
 	for name, o := range l.runs {
@@ -199,10 +237,13 @@ func verdict(err error) (api.State, string, *api.Error) {
 func (l *loop) conclude(im *image, r *run, err error) {
 	b := r.build
 	im.view.Targets, im.view.Digest = b.Targets, b.Digest
+	var want *baseError
+	im.onBase = errors.As(err, &want)
 	switch b.State {
 	case api.Ready:
 		im.retries = 0
 		l.show(im, api.Ready, "", nil)
+		l.based(im)
 	case api.Superseded:
 		l.show(im, api.Queued, b.Detail, nil)
 		l.hint(im.spec.Project, nil, l.now())

@@ -26,6 +26,14 @@ type Spec struct {
 	Err      *api.Error // it has no name, or an input is not to be believed
 	Half     bool       // Err may be that of a file that is still being written
 	Missing  bool       // Err is that a file is not there: waited for, however long
+	Needs    string     // name of the nested spec's image that this one is built on; empty: none
+	BaseOf   string     // label of the spec in whose base_image this one stands; empty: it stands by itself
+	Listed   string     // builder that the image is left to; empty: it is built here
+	Learned  string     // key of the record of the run that asked for it; empty: none has
+	ByRun    bool       // the name cannot be predicted, and is that of the last run
+	Unknown  bool       // ... and an input has changed since
+	Mismatch *api.Mismatch
+	sources  []string // files besides Named.Inputs that the name may depend on
 }
 
 // Reading is what a project held when it was read.
@@ -56,6 +64,8 @@ func changeCause(old, now Spec) string {
 		return strings.Join(changed, ", ") + " changed"
 	case old.Flytekit != now.Flytekit:
 		return fmt.Sprintf("flytekit %s became %s", old.Flytekit, now.Flytekit)
+	case now.Source.File == "":
+		return "a run asks for it"
 	default:
 		return fmt.Sprintf("%s:%d changed", now.Source.File, now.Source.Line)
 	}

@@ -63,6 +63,19 @@ func Construct(s Spec, o Options) (Spec, error) {
 	return s.construct(r, o)
 }
 
+// ID computes the id alone. It reads no file and depends on no loaded module, so it
+// tells whether two specs are one even where the tag cannot be predicted.
+func ID(s Spec, o Options) (string, error) {
+	r, err := ruleFor(o.Flytekit)
+	if err != nil {
+		return "", err
+	}
+	if s, err = s.construct(r, o); err != nil {
+		return "", err
+	}
+	return hashText(s.withRunRoot(o).idText(r)), nil
+}
+
 func (s Spec) named(r rule, o Options) (Named, error) {
 	s = s.withRunRoot(o)
 	n := Named{Spec: s, ID: hashText(s.idText(r))}

@@ -17,9 +17,10 @@ const (
 	bucketReady    = "ready"
 	bucketBases    = "bases" // a cache
 	bucketFound    = "found" // a cache
+	bucketLearned  = "learned"
 )
 
-var buckets = []string{bucketMeta, bucketProjects, bucketBuilds, bucketLayers, bucketReady, bucketBases, bucketFound, bucketResolved}
+var buckets = []string{bucketMeta, bucketProjects, bucketBuilds, bucketLayers, bucketReady, bucketBases, bucketFound, bucketResolved, bucketLearned}
 
 // How many entries the caches keep. A base's record holds its account files and
 // homes; a found record is what one project's Python files say.

@@ -108,16 +108,21 @@ func excused(p string) bool {
 // uvSync runs uv in a container of the base, as flytekit's default builder does for a lock, and returns the container.
 func uvSync(t *testing.T, engine docker, p *project) string {
 	t.Helper()
+	return uvSyncOn(t, engine, p, os.Getenv(varBase))
+}
+
+func uvSyncOn(t *testing.T, engine docker, p *project, base string) string {
+	t.Helper()
 	cache := strings.TrimSpace(command{dir: p.dir}.run(t, os.Getenv(varUV), "cache", "dir"))
 	name := "imgspecd-test-" + random()
 	args := []string{
-		"run", "--name", name, "--volume", os.Getenv(varUV) + ":/usr/local/bin/uv:ro", "--volume", p.dir + ":/project:ro", "--volume", cache + ":/cache",
-		"--env", "UV_CACHE_DIR=/cache", "--env", "UV_LINK_MODE=copy", "--env", "UV_NO_PROGRESS=1",
+		"run", "--user", "root", "--name", name, "--volume", os.Getenv(varUV) + ":/usr/local/bin/uv:ro", "--volume", p.dir + ":/project:ro", "--volume", cache + ":/cache",
+		"--env", "UV_CACHE_DIR=/cache", "--env", "UV_COMPILE_BYTECODE=0", "--env", "UV_LINK_MODE=copy", "--env", "UV_NO_PROGRESS=1",
 	}
 	if ca := os.Getenv(varCA); ca != "" {
 		args = append(args, "--volume", ca+":/ca.pem:ro", "--env", "SSL_CERT_FILE=/ca.pem")
 	}
-	args = append(args, "--workdir", "/root", os.Getenv(varBase), "/bin/bash", "-c",
+	args = append(args, "--workdir", "/root", base, "/bin/bash", "-c",
 		"cp /project/pyproject.toml /project/uv.lock . && export UV_PYTHON=$(readlink -f $(command -v python3)) && uv sync --frozen --no-dev --no-install-project")
 	t.Cleanup(func() {
 		_, _ = command{}.try(context.WithoutCancel(t.Context()), "docker", "--host", engine.host, "rm", "-f", name)
