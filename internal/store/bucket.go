@@ -83,7 +83,8 @@ func (s *Store) cached(bucket, key string) ([]byte, bool) {
 func (s *Store) cache(bucket, key string, b []byte, keep int) error {
 	stamped := binary.BigEndian.AppendUint64(nil, uint64(time.Now().UnixNano()))
 	stamped = append(stamped, b...)
-	err := s.db.Update(func(tx *bolt.Tx) error {
+	// Many are kept at once when a project is first read: Batch lets them share a sync.
+	err := s.db.Batch(func(tx *bolt.Tx) error {
 		bk := tx.Bucket([]byte(bucket))
 		if err := bk.Put([]byte(key), stamped); err != nil {
 			return err

@@ -14,26 +14,28 @@ const (
 	bucketProjects = "projects"
 	bucketBuilds   = "builds"
 	bucketLayers   = "layers"
-	bucketReady    = "ready"
-	bucketBases    = "bases" // a cache
-	bucketFound    = "found" // a cache
+	bucketReady    = "ready"   // a cache
+	bucketHistory  = "history" // a cache
+	bucketBases    = "bases"   // a cache
+	bucketFound    = "found"   // a cache
 	bucketLearned  = "learned"
 )
 
-var buckets = []string{bucketMeta, bucketProjects, bucketBuilds, bucketLayers, bucketReady, bucketBases, bucketFound, bucketResolved, bucketLearned}
+var buckets = []string{bucketMeta, bucketProjects, bucketBuilds, bucketLayers, bucketReady, bucketHistory, bucketBases, bucketFound, bucketLearned, bucketResolved}
 
 // How many entries the caches keep. A base's record holds its account files and
 // homes; a found record is what one project's Python files say.
 const (
 	keepBases = 64
-	keepFound = 512
+	keepFound = 4096
 )
 
 // Project is a watched directory.
 type Project struct {
 	ID      string
 	Dir     string
-	Env     map[string]string
+	Env     map[string]string  // what --env of watch says
+	Shell   map[string]*string // variables as the shell of watch had them; null: it did not
 	AddedAt time.Time
 }
 
@@ -44,15 +46,6 @@ type LayerRecord struct {
 	Size      int64  // of the blob
 	Installed int64  // of the tar
 	Files     int
-}
-
-// ReadyImage is an image that was ready when it was last looked at; targets have the last word.
-type ReadyImage struct {
-	Name   string // the image's full name
-	Digest string // of its manifest
-	Plan   string // key of the plan it was built from
-	Label  string // of the spec that asked for it
-	At     time.Time
 }
 
 // Projects lists the watched directories, in the order of their IDs.
@@ -92,20 +85,6 @@ func (s *Store) PutLayer(key string, r LayerRecord) error {
 	}
 	return nil
 }
-
-// ReadyImages lists the images that were ready, in the order of their names.
-func (s *Store) ReadyImages() ([]ReadyImage, error) { return list[ReadyImage](s, bucketReady) }
-
-// ReadyImage returns the image of that name, if it was ready.
-func (s *Store) ReadyImage(name string) (ReadyImage, bool) {
-	return get[ReadyImage](s, bucketReady, name)
-}
-
-// PutReadyImage remembers that an image is ready.
-func (s *Store) PutReadyImage(r ReadyImage) error { return put(s, bucketReady, r.Name, r) }
-
-// DeleteReadyImage forgets that an image was ready.
-func (s *Store) DeleteReadyImage(name string) error { return s.remove(bucketReady, name) }
 
 // Base returns what is known of the base image with a digest.
 func (s *Store) Base(digest string) ([]byte, bool) { return s.cached(bucketBases, digest) }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"sync"
 	"syscall"
@@ -289,9 +290,11 @@ func TestRecords(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
 	at := time.Date(2026, 11, 3, 10, 0, 0, 0, time.UTC)
-	p := Project{ID: "p1", Dir: "/home/a/p", Env: map[string]string{"A": "1"}, AddedAt: at}
-	r := ReadyImage{Name: "a:b", Digest: "sha256:1", Plan: "k", Label: "p/a", At: at}
-	for _, err := range []error{s.PutProject(p), s.PutReadyImage(r), s.PutBase("sha256:b", []byte("base")), s.PutFound("f", []byte("{}")), s.Put("seq", []byte("7"))} {
+	set := ""
+	p := Project{ID: "p1", Dir: "/home/a/p", Env: map[string]string{"A": "1"}, Shell: map[string]*string{"B": &set, "C": nil}, AddedAt: at}
+	r := ReadyImage{Name: "a:b", Digest: "sha256:1", Plan: "k", Label: "p/a", At: at, Content: map[string]string{"python": "3.12"}, Packages: []Package{{"x", "1"}}}
+	h := []Naming{{Name: "a:0", Spec: json.RawMessage(`{"name":"a"}`), Ready: true, At: at}, {Name: "a:b", At: at}}
+	for _, err := range []error{s.PutProject(p), s.PutReadyImage(r), s.PutHistory("p/a", h), s.PutBase("sha256:b", []byte("base")), s.PutFound("f", []byte("{}")), s.Put("seq", []byte("7"))} {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -299,11 +302,15 @@ func TestRecords(t *testing.T) {
 	s.Close()
 	s = open(t, dir)
 	ps, err := s.Projects()
-	if err != nil || len(ps) != 1 || ps[0].Env["A"] != "1" || !ps[0].AddedAt.Equal(at) {
+	if err != nil || len(ps) != 1 || ps[0].Env["A"] != "1" || !ps[0].AddedAt.Equal(at) ||
+		len(ps[0].Shell) != 2 || ps[0].Shell["B"] == nil || ps[0].Shell["C"] != nil {
 		t.Errorf("Projects = %+v, %v", ps, err)
 	}
-	if got, ok := s.ReadyImage("a:b"); !ok || got != r {
+	if got, ok := s.ReadyImage("a:b"); !ok || !reflect.DeepEqual(got, r) {
 		t.Errorf("ReadyImage = %+v, %v", got, ok)
+	}
+	if got := s.History("p/a"); len(got) != 2 || got[0].Name != "a:0" || !got[0].Ready || string(got[0].Spec) != string(h[0].Spec) || got[1].Name != "a:b" {
+		t.Errorf("History = %+v", got)
 	}
 	if b, ok := s.Base("sha256:b"); !ok || string(b) != "base" {
 		t.Errorf("Base = %q, %v", b, ok)
@@ -314,16 +321,13 @@ func TestRecords(t *testing.T) {
 	if b, ok := s.Get("seq"); !ok || string(b) != "7" {
 		t.Errorf("Get = %q, %v", b, ok)
 	}
-	for _, err := range []error{s.DeleteProject("p1"), s.DeleteProject("p1"), s.DeleteReadyImage("a:b")} {
+	for _, err := range []error{s.DeleteProject("p1"), s.DeleteProject("p1")} {
 		if err != nil {
 			t.Error(err)
 		}
 	}
 	if ps, _ := s.Projects(); len(ps) != 0 {
 		t.Errorf("Projects after delete = %v", ps)
-	}
-	if _, ok := s.ReadyImage("a:b"); ok {
-		t.Error("ReadyImage after delete")
 	}
 }
 
