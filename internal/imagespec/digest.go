@@ -4,6 +4,7 @@ import (
 	"crypto/md5"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"hash"
 	"io"
 	"io/fs"
@@ -132,8 +133,21 @@ func (d *digester) hashFile(h hash.Hash, field, file, shown, rel string) error {
 		return fileError(field, shown, file, err)
 	}
 	_, _ = io.WriteString(h, strings.ReplaceAll(rel, "/", "")) // a hash takes everything
-	d.inputs = append(d.inputs, Input{Path: file, Digest: sum(content), Named: true})
+	d.inputs = append(d.inputs, Input{Path: file, Digest: sum(content), Named: true, Mode: modeOf(f)})
 	return nil
+}
+
+// modeOf returns the permissions of an open file, as far as what was opened has any.
+func modeOf(f any) string {
+	s, ok := f.(interface{ Stat() (fs.FileInfo, error) })
+	if !ok {
+		return ""
+	}
+	st, err := s.Stat()
+	if err != nil {
+		return ""
+	}
+	return fmt.Sprintf("%04o", st.Mode().Perm())
 }
 
 func sum(h hash.Hash) string { return hex.EncodeToString(h.Sum(nil)) }

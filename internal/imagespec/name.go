@@ -39,6 +39,7 @@ type Input struct {
 	Path   string // absolute
 	Digest string // sha256, hex
 	Named  bool   // it enters the tag; else it changes only the content
+	Mode   string // permissions of a file that is copied into the image, octal: they enter no tag
 }
 
 // Name computes the tag, id and full name that flytekit gives the image of a spec.

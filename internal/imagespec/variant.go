@@ -2,6 +2,7 @@ package imagespec
 
 import (
 	"fmt"
+	"reflect"
 	"strconv"
 	"strings"
 )
@@ -61,6 +62,20 @@ func ruleFor(version string) (rule, error) {
 		}
 	}
 	return ruleOf(rel), nil
+}
+
+// Alike reports whether two flytekit versions name the specs that both know by the same rule.
+func Alike(a, b string) bool {
+	x, errX := ruleFor(a)
+	y, errY := ruleFor(b)
+	x.unknown, y.unknown = nil, nil
+	return errX == nil && errY == nil && reflect.DeepEqual(x, y)
+}
+
+// Hashed reports whether a field of the spec enters the tag that a flytekit version gives it.
+func Hashed(field, version string) bool {
+	r, err := ruleFor(version)
+	return err == nil && !r.excluded[field] && field != "registry_config"
 }
 
 func ruleOf(rel release) rule {
