@@ -22,7 +22,10 @@ type Explanation struct {
 	Hashed    string          `json:"hashed"`           // the text whose MD5 is the tag
 	Inputs    []Input         `json:"inputs,omitempty"` // files that were read
 	Previous  string          `json:"previous,omitempty"`
-	Mismatch  *Mismatch       `json:"mismatch,omitempty"` // flytekit's name is Name; Hashed and Inputs are what imgspecd's was made from
+	Mismatch  *Mismatch       `json:"mismatch,omitempty"`  // flytekit's name is Name; Hashed and Inputs are what imgspecd's was made from
+	Variables []Variable      `json:"variables,omitempty"` // environment variables that the spec read
+	Change    *Change         `json:"change,omitempty"`    // against Previous, or what the image was built from
+	Differs   []string        `json:"differs,omitempty"`   // as Image.Differs
 	Base      *BaseInfo       `json:"base,omitempty"`
 	Packages  []Package       `json:"packages,omitempty"`
 	Layers    []Layer         `json:"layers,omitempty"` // on top of the base, lowest first
@@ -34,8 +37,9 @@ type Explanation struct {
 // Input is a file that an image's name or content depends on.
 type Input struct {
 	Path   string `json:"path"`
-	Digest string `json:"digest"` // sha256
-	Named  bool   `json:"named"`  // it enters the tag
+	Digest string `json:"digest"`         // sha256
+	Named  bool   `json:"named"`          // it enters the tag
+	Mode   string `json:"mode,omitempty"` // of a file that is copied into the image, e.g. 0644: flytekit's name does not see it
 }
 
 // BaseInfo is a base image and what is in it.
