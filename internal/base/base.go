@@ -44,7 +44,8 @@ type Info struct {
 	HasCA      bool // /etc/ssl/certs/ca-certificates.crt is there
 	// Files are the entries that a builder must know to write over them, by absolute path: account files
 	// (/etc/passwd, group, shadow, gshadow, subuid, subgid, login.defs, default/useradd), all of /etc/skel,
-	// all of /root, /home and /opt/micromamba, and the directories above these; but nothing below /root/.venv.
+	// all of /root, /home and /opt/micromamba, and the directories above these; but nothing below /root/.venv
+	// and /opt/micromamba/envs/runtime, two environments of which it is only told that they are there.
 	Files map[string]Entry
 }
 

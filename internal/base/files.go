@@ -25,12 +25,16 @@ const venvDir = "/root/.venv"
 
 func inVenv(p string) bool { return strings.HasPrefix(p, venvDir+"/") }
 
+// runtimeDir is the environment into which the default builder puts the Python, and
+// packages that no lock pins. It stays as it is: nothing is written over it.
+const runtimeDir = "/opt/micromamba/envs/runtime"
+
+// whole says that what a path belongs to is hidden or kept as a whole.
+func whole(p string) bool { return inVenv(p) || strings.HasPrefix(p, runtimeDir+"/") }
+
 // wanted says whether a file's content is needed.
 func wanted(p string) bool {
-	if inVenv(p) {
-		return false
-	}
-	return slices.Contains(accountFiles, p) || path.Base(p) == "patchlevel.h" || slices.ContainsFunc(ownedTrees, func(root string) bool {
+	return slices.Contains(accountFiles, p) || path.Base(p) == "patchlevel.h" && !inVenv(p) || !whole(p) && slices.ContainsFunc(ownedTrees, func(root string) bool {
 		return strings.HasPrefix(p, root+"/")
 	})
 }
@@ -40,7 +44,7 @@ func collect(t *tree) (map[string]Entry, error) {
 	files := map[string]Entry{}
 	var size int64
 	take := func(p string, n *node) {
-		if inVenv(p) {
+		if whole(p) {
 			return
 		}
 		e := Entry{Mode: n.mode, UID: n.uid, GID: n.gid, Link: n.link}

@@ -13,7 +13,7 @@ import (
 )
 
 // cacheFormat changes when what inspect finds changes, so that an old finding is not believed.
-const cacheFormat = 2
+const cacheFormat = 3
 
 type cached struct {
 	Format int

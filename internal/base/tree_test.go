@@ -321,25 +321,28 @@ func TestDamagedLayout(t *testing.T) {
 	}
 }
 
-// Nothing of a virtual environment in the base is kept: the image's own takes its place.
-func TestVenvIsLeftOut(t *testing.T) {
+// Of an environment in the base only that it is there: it is hidden or kept as a whole, however big it is.
+func TestEnvironmentsAreLeftOut(t *testing.T) {
 	big := strings.Repeat("x", 1<<20)
 	b, err := resolve(t, v1.Config{Env: []string{"PATH=/root/.venv/bin:/usr/local/bin"}},
 		makeLayer(t, "usr/local/bin/python3.11*=\x003.11.9\x00", "usr/local/bin/python3 -> python3.11",
-			"root/", "root/.venv/", "root/.venv/bin/", "root/.venv/bin/python3*=\x003.12.1\x00", "root/.venv/lib/big.so="+big, "root/kept=1"))
+			"root/", "root/.venv/", "root/.venv/bin/", "root/.venv/bin/python3*=\x003.12.1\x00", "root/.venv/lib/big.so="+big, "root/kept=1",
+			"opt/micromamba/envs/runtime/lib/big.so="+big, "opt/micromamba/x=2"))
 	must(t, err)
 	if b.Info.Python == nil || b.Info.Python.Path != "/usr/local/bin/python3.11" {
 		t.Errorf("Python is %+v", b.Info.Python)
 	}
 	for p := range b.Info.Files {
-		if strings.HasPrefix(p, "/root/.venv/") {
+		if strings.HasPrefix(p, "/root/.venv/") || strings.HasPrefix(p, "/opt/micromamba/envs/runtime/") {
 			t.Errorf("%s is kept", p)
 		}
 	}
-	if _, ok := b.Info.Files["/root/.venv"]; !ok {
-		t.Error("that there is an environment is not told")
+	for _, p := range []string{"/root/.venv", "/opt/micromamba/envs/runtime"} {
+		if _, ok := b.Info.Files[p]; !ok {
+			t.Errorf("that there is %s is not told", p)
+		}
 	}
-	if string(b.Info.Files["/root/kept"].Content) != "1" {
-		t.Error("/root/kept is lost")
+	if string(b.Info.Files["/root/kept"].Content) != "1" || string(b.Info.Files["/opt/micromamba/x"].Content) != "2" {
+		t.Error("what lies beside is lost")
 	}
 }
