@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 )
 
@@ -177,5 +178,54 @@ func git(t *testing.T, dir string, args ...string) {
 	cmd.Dir = dir
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("git %v: %v: %s", args, err, out)
+	}
+}
+
+// pyflyte run gives its project root to a task's own spec, not to the one in its base_image.
+func TestRunRootIsNotForTheNestedSpec(t *testing.T) {
+	dir := t.TempDir()
+	o := Options{Dir: dir, RunRoot: dir}
+	all := `{"source_copy_mode": {"__copymode__": "ALL"}}`
+	s, err := ParseKwargs([]byte(all))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Name(s, o); err != nil {
+		t.Errorf("a task's spec: %v", err)
+	}
+	if s, err = ParseKwargs([]byte(`{"base_image": {"__imagespec__": ` + all + `}}`)); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := Name(s, o); err == nil || !strings.Contains(err.Error(), "source_root") {
+		t.Errorf("a nested spec is %s, and flytekit raises ValueError: %v", n.Name, err)
+	}
+}
+
+// ID needs no file and no module, and is that of Name where Name has one.
+func TestIDAlone(t *testing.T) {
+	o := Options{Dir: t.TempDir()}
+	for _, kwargs := range []string{
+		`{"name": "App", "packages": ["a"]}`, `{"base_image": {"__imagespec__": {"name": "B"}}, "env": {"B": "1", "A": "2"}}`,
+	} {
+		s, err := ParseKwargs([]byte(kwargs))
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, err := Name(s, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if id, err := ID(s, o); err != nil || id != n.ID {
+			t.Errorf("%s: %s, %v, want %s", kwargs, id, err, n.ID)
+		}
+	}
+	for _, kwargs := range []string{`{"requirements": "gone.txt"}`, `{"source_root": "/src", "source_copy_mode": {"__copymode__": "LOADED_MODULES"}}`} {
+		s, err := ParseKwargs([]byte(kwargs))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if id, err := ID(s, o); err != nil || len(id) != 22 {
+			t.Errorf("%s: %q, %v", kwargs, id, err)
+		}
 	}
 }

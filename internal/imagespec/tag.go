@@ -13,7 +13,9 @@ import (
 func (n *Named) makeTag(r rule, o Options) error {
 	t := n.Spec
 	if base, ok := t.BaseSpec(); ok {
-		b, err := base.named(r, o)
+		nested := o
+		nested.RunRoot = "" // pyflyte run gives its project root to the spec of a task alone
+		b, err := base.named(r, nested)
 		if err != nil {
 			return err
 		}
