@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/imgspecd/imgspecd/internal/blob"
 	"github.com/imgspecd/imgspecd/internal/layer"
@@ -49,7 +50,7 @@ func (r *run) blob(ctx context.Context, l plan.Layer, paths map[string]string) (
 	w := layer.NewWriter(&through{ctx: ctx, w: b, meter: r.meter}, layer.Options{
 		Workers: r.workers(l),
 		Digest:  b.Digest,
-		Parents: func(string) layer.Header { return header(plan.File{Mode: dirMode, Owner: r.plan.Owner}) },
+		Parents: func(dir string) layer.Header { return header(parent(r.plan, dir)) },
 	})
 	err = writeFiles(w, l.Files)
 	if err == nil {
@@ -64,6 +65,20 @@ func (r *run) blob(ctx context.Context, l plan.Layer, paths map[string]string) (
 		return nil, layer.Result{}, err
 	}
 	return b, res, nil
+}
+
+// parent is a directory that a package needs and does not bring: that of the environment,
+// where that has it, or one that the installer makes.
+func parent(p *plan.Plan, dir string) plan.File {
+	for _, l := range p.Layers {
+		if l.Kind != plan.Venv {
+			continue
+		}
+		if i := slices.IndexFunc(l.Files, func(f plan.File) bool { return f.Path == dir && f.Mode.IsDir() }); i >= 0 {
+			return plan.File{Mode: l.Files[i].Mode, Owner: l.Files[i].Owner}
+		}
+	}
+	return plan.File{Mode: dirMode, Owner: p.Owner}
 }
 
 // workers is a layer's share of the cores: most layers are made side by side on

@@ -129,6 +129,9 @@ func (s Spec) TagFormat() string { return s.text("tag_format") }
 // Packages is the packages argument.
 func (s Spec) Packages() []string { return s.texts("packages") }
 
+// Str returns a field that is a str, "" if it is not set or no str.
+func (s Spec) Str(field string) string { return s.text(field) }
+
 // Texts is any argument that is a list of str.
 func (s Spec) Texts(field string) []string { return s.texts(field) }
 
