@@ -7,6 +7,7 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -99,6 +100,7 @@ func findImage(ctx context.Context, d Daemon, arg string) (api.Image, error) {
 	if err != nil {
 		return api.Image{}, err
 	}
+	images = slices.DeleteFunc(images, func(im api.Image) bool { return im.BaseOf != "" }) // a means to another
 	switch len(images) {
 	case 1:
 		return images[0], nil

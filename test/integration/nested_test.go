@@ -73,6 +73,9 @@ func TestNestedBase(t *testing.T) {
 			if want := fmt.Sprintf("%s\n%s\n%s %s\n", child.Name, parent.Name, child.ID, parent.ID); names != want {
 				t.Errorf("flytekit says\n%swe say\n%s", names, want)
 			}
+			if out := d.cli("image", p.dir); out != child.Name+"\n" {
+				t.Errorf("the project's image is %q", out)
+			}
 			if child.Base != parent.Name || parent.BaseOf != label {
 				t.Errorf("base %q, base of %q", child.Base, parent.BaseOf)
 			}
