@@ -36,7 +36,11 @@ func parseConstraint(text string) (constraint, error) {
 	var c constraint
 	for _, alternative := range orSplit.Split(strings.TrimSpace(text), -1) {
 		var terms []string
-		for _, term := range splitAnd(alternative) {
+		words := splitAnd(alternative)
+		if len(words) == 0 {
+			return c, fmt.Errorf("read constraint %q: it names no version", text)
+		}
+		for _, term := range words {
 			if anything.MatchString(term) {
 				continue
 			}
