@@ -25,28 +25,31 @@ func (s State) Final() bool {
 
 // Image is one image spec of one project and how ready its image is.
 type Image struct {
-	Name     string        `json:"name"`               // flytekit's image_name(): [registry/]name:tag; empty while it cannot be computed
-	Tag      string        `json:"tag"`                // flytekit's tag
-	ID       string        `json:"id"`                 // flytekit's id, the image's _F_IMG_ID
-	Project  string        `json:"project"`            // Project.ID
-	Dir      string        `json:"dir"`                // Project.Dir
-	Label    string        `json:"label"`              // what people call it: PROJECT/SPEC, unique
-	Source   Source        `json:"source"`             // where the spec was found
-	Platform string        `json:"platform"`           // e.g. linux/amd64
-	Registry string        `json:"registry"`           // empty: a local image
-	State    State         `json:"state"`              //
-	Since    time.Time     `json:"since"`              // when it got into State
-	Detail   string        `json:"detail"`             // one line: what it waits for, what is being done, why it failed
-	Error    *Error        `json:"error"`              // set when State is failed, or waiting for an input that is wrong
-	Digest   string        `json:"digest"`             // of the manifest, when ready
-	Targets  []TargetState `json:"targets"`            // one per place it shall be in
-	Build    string        `json:"build"`              // the running build, or the last one
-	Progress []Progress    `json:"progress"`           // of the running build; one per step under way
-	Previous string        `json:"previous"`           // the name this spec had before the last change, still where it was
-	Base     string        `json:"base,omitempty"`     // name of the image that base_image's own ImageSpec makes; it is built first
-	BaseOf   string        `json:"base_of,omitempty"`  // label of the image whose base this is, when no spec but that one's base_image makes it
-	NamedBy  string        `json:"named_by,omitempty"` // run: the name cannot be predicted, and is what the last run told
-	Mismatch *Mismatch     `json:"mismatch,omitempty"` // flytekit names it otherwise than imgspecd; then it is not built
+	Name     string        `json:"name"`     // flytekit's image_name(): [registry/]name:tag; empty while it cannot be computed
+	Tag      string        `json:"tag"`      // flytekit's tag
+	ID       string        `json:"id"`       // flytekit's id, the image's _F_IMG_ID
+	Project  string        `json:"project"`  // Project.ID
+	Dir      string        `json:"dir"`      // Project.Dir
+	Label    string        `json:"label"`    // what people call it: PROJECT/SPEC, unique
+	Source   Source        `json:"source"`   // where the spec was found
+	Platform string        `json:"platform"` // e.g. linux/amd64
+	Registry string        `json:"registry"` // empty: a local image
+	State    State         `json:"state"`    //
+	Since    time.Time     `json:"since"`    // when it got into State
+	Detail   string        `json:"detail"`   // one line: what it waits for, what is being done, why it failed
+	Error    *Error        `json:"error"`    // set when State is failed, or waiting for an input that is wrong
+	Digest   string        `json:"digest"`   // of the manifest, when ready
+	Targets  []TargetState `json:"targets"`  // one per place it shall be in
+	Build    string        `json:"build"`    // the running build, or the last one
+	Progress []Progress    `json:"progress"` // of the running build; one per step under way
+	Previous string        `json:"previous"` // the name this spec had before the last change, still where it was
+	// Differs says of a ready image why its content would be another if it were built now:
+	// flytekit's name does not see everything. A build makes it anew.
+	Differs  []string  `json:"differs,omitempty"`
+	Base     string    `json:"base,omitempty"`     // name of the image that base_image's own ImageSpec makes; it is built first
+	BaseOf   string    `json:"base_of,omitempty"`  // label of the image whose base this is, when no spec but that one's base_image makes it
+	NamedBy  string    `json:"named_by,omitempty"` // run: the name cannot be predicted, and is what the last run told
+	Mismatch *Mismatch `json:"mismatch,omitempty"` // flytekit names it otherwise than imgspecd; then it is not built
 }
 
 // Source says where an image spec comes from.

@@ -151,10 +151,35 @@ func settings(cfg *config.Config) func(dir string) (engine.Settings, error) {
 		if err != nil {
 			return out, err
 		}
-		out.Policy = engine.Policy{DefaultBase: c.Base.Default, Push: c.Registry.Push, Docker: c.Docker.Use, Union: c.Builders.Union}
-		out.Flytekit = c.Flytekit.Version
-		return out, nil
+		out.Policy = engine.Policy{DefaultBase: c.Base.Default, Push: c.Registry.Push, Rebuild: c.Rebuild, Docker: c.Docker.Use, Union: c.Builders.Union}
+		out.Flytekit, out.Env = c.Flytekit.Version, c.Env
+		out.Cwd, err = workingDir(dir, c.Cwd)
+		return out, err
 	}
+}
+
+// workingDir is the directory that a project's runs are started in. Links in it must not lead out of the
+// project: what lies there is read and goes into images.
+func workingDir(dir, cwd string) (string, error) {
+	if filepath.Clean(cwd) == "." {
+		return dir, nil
+	}
+	path, err := filepath.EvalSymlinks(filepath.Join(dir, cwd))
+	if err != nil {
+		return "", fmt.Errorf("cwd = %q: %w", cwd, err)
+	}
+	root, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return "", fmt.Errorf("cwd = %q: %w", cwd, err)
+	}
+	rel, err := filepath.Rel(root, path)
+	if err != nil || !filepath.IsLocal(rel) {
+		return "", fmt.Errorf("cwd = %q: it leads out of the project", cwd)
+	}
+	if st, err := os.Stat(path); err != nil || !st.IsDir() {
+		return "", fmt.Errorf("cwd = %q: it is not a directory", cwd)
+	}
+	return filepath.Join(dir, rel), nil
 }
 
 func dockerEngine(cfg *config.Config, st *store.Store) (*docker.Docker, error) {

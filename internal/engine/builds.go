@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"path/filepath"
@@ -80,7 +81,7 @@ func (e *Engine) collect(ctx context.Context, req api.StartBuild, want func(*ima
 		var out api.BuildList
 		err := e.do(ctx, func(l *loop) {
 			for _, im := range l.images {
-				asking = asking || (want(im) && im.asking)
+				asking = asking || (want(im) && (im.asking || im.comparing()))
 			}
 			if !asking {
 				out = l.list(req, want)
@@ -108,8 +109,8 @@ func (l *loop) list(req api.StartBuild, want func(*image) bool) api.BuildList {
 		if !want(im) {
 			continue
 		}
-		if im.view.State == api.Ready && (req.Force || (req.Push && im.held())) {
-			l.enqueue(im, "asked for", RunOptions{Push: req.Push, Force: req.Force})
+		if im.view.State == api.Ready && (req.Force || (req.Push && im.held()) || len(im.view.Differs) > 0) {
+			l.enqueue(im, cmp.Or(causeOfRebuild(im.view.Differs), "asked for"), RunOptions{Push: req.Push, Force: req.Force})
 		}
 		r := l.runs[im.view.Name]
 		switch {

@@ -54,6 +54,10 @@ type Records interface {
 	Projects() ([]store.Project, error)
 	PutProject(store.Project) error
 	DeleteProject(id string) error
+	ReadyImage(name string) (store.ReadyImage, bool)
+	PutReadyImage(store.ReadyImage) error
+	History(label string) []store.Naming
+	PutHistory(label string, h []store.Naming) error
 	Builds() ([]api.Build, error)
 	PutBuild(api.Build) error
 	PutLearned(store.Learned) error
@@ -77,6 +81,8 @@ type Reader interface {
 type Runner interface {
 	// Verify asks every place the image shall be in. All have it: ready.
 	Verify(ctx context.Context, s Spec) (states []api.TargetState, digest string, ready bool)
+	// Plan says what the image would be built from now, and builds nothing.
+	Plan(ctx context.Context, s Spec) (Made, error)
 	// Run builds and publishes. The error is nil exactly if the image is ready where it will be asked for.
 	Run(ctx context.Context, s Spec, o RunOptions, obs Observer) (Outcome, error)
 }
@@ -92,6 +98,7 @@ type Outcome struct {
 	Digest  string
 	Targets []api.TargetState
 	Stats   api.Stats
+	Made    Made // what it was built from
 }
 
 // Engine owns the state of all images. Make one with New, then Run it.

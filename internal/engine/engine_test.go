@@ -35,13 +35,15 @@ type world struct {
 	real    *ProjectReader // reads projects, where it is set
 	records records
 	end     func()
+	contents
 }
 
 type records struct {
 	mu       sync.Mutex
 	projects map[string]store.Project
 	builds   map[string]api.Build
-	learned  map[string]store.Learned
+	memories
+	learned map[string]store.Learned
 }
 
 func (r *records) Projects() ([]store.Project, error) {
@@ -101,14 +103,18 @@ func (w *world) Read(ctx context.Context, p store.Project) (Reading, error) {
 	}
 	s := Spec{Label: "img", Source: api.Source{Kind: "found", File: "wf.py", Line: 3}}
 	s.Named = imagespec.Named{Name: "app:" + tag, Tag: tag, ID: tag, Inputs: []imagespec.Input{{Path: p.Dir + "/uv.lock", Digest: tag, Named: true}}}
+	w.decides(&s, p)
 	if err := w.broken[p.ID]; err != nil {
 		s.Named, s.Err, s.Half = imagespec.Named{}, err, true
 	}
 	return Reading{Specs: []Spec{s}, Files: []string{p.Dir + "/uv.lock"}}, nil
 }
 
-func (w *world) Explain(context.Context, api.Explain, *Spec) (api.Explanation, error) {
-	return api.Explanation{}, nil
+func (w *world) Explain(_ context.Context, _ api.Explain, of *Spec) (api.Explanation, error) {
+	if of == nil {
+		return api.Explanation{}, nil
+	}
+	return w.explained(*of), nil
 }
 
 func (w *world) Verify(_ context.Context, s Spec) ([]api.TargetState, string, bool) {
@@ -137,7 +143,8 @@ func (w *world) Run(ctx context.Context, s Spec, _ RunOptions, obs Observer) (Ou
 	w.mu.Lock()
 	w.there[s.Named.Name] = true
 	w.mu.Unlock()
-	return Outcome{Digest: "sha256:" + s.Named.Tag, Targets: []api.TargetState{{Name: "layout", State: api.Ready}}}, nil
+	made, _ := w.Plan(ctx, s)
+	return Outcome{Made: made, Digest: "sha256:" + s.Named.Tag, Targets: []api.TargetState{{Name: "layout", State: api.Ready}}}, nil
 }
 
 func newWorld(t *testing.T, before func(*world)) *world {

@@ -25,6 +25,10 @@ func (r *ProjectReader) Explain(ctx context.Context, req api.Explain, of *Spec) 
 	var s Spec
 	if of != nil {
 		s = *of
+		if req.Flytekit != "" && req.Flytekit != s.Flytekit && s.Learned == "" {
+			s.Flytekit, s.Err = req.Flytekit, nil
+			r.name(&s)
+		}
 	} else {
 		var err error
 		if s, err = r.given(req); err != nil {
@@ -114,7 +118,7 @@ func (p *Pipeline) explain(ctx context.Context, s Spec, x *api.Explanation) erro
 		Ref: b.Info.Ref, Digest: b.Info.Digest, From: b.Info.From, Platform: b.Info.Platform,
 		Python: b.Info.Python.Version, Libc: libcText(b.Info.Libc), Layers: b.Info.Layers,
 	}
-	x.Env = pl.Config.Env
+	x.Env, x.Notes = pl.Config.Env, append(x.Notes, pl.Notes...)
 	for i, l := range pl.Layers {
 		x.Layers = append(x.Layers, p.layer(l))
 		for _, a := range l.Packages {

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/imgspecd/imgspecd/api"
+	"github.com/imgspecd/imgspecd/internal/store"
 )
 
 // image is one image spec and how it stands. Owned by the loop.
@@ -13,8 +14,12 @@ type image struct {
 	badSince time.Time // when its input was first found wrong; zero: it is not
 	again    *time.Timer
 	retries  int
-	asking   bool // the targets are being asked
-	onBase   bool // it failed for want of its base
+	history  []store.Naming    // the names it had, the newest last
+	made     *store.ReadyImage // what the ready image was built from; nil: not known, or not looked up
+	asked    int               // comparisons of its content begun
+	compared int               // the last one that has ended
+	asking   bool              // the targets are being asked
+	onBase   bool              // it failed for want of its base
 }
 
 // step is what a new reading of a spec asks for.
@@ -65,6 +70,7 @@ func (im *image) adopt(now Spec) {
 	named := now.Err == nil || now.Mismatch != nil || now.Unknown
 	if named && v.Name != "" && v.Name != now.Named.Name {
 		v.Previous, v.Digest, v.Targets, v.Progress, v.Build = v.Name, "", nil, nil, ""
+		v.Differs = nil
 		im.retries = 0
 	}
 	im.spec = now

@@ -44,30 +44,3 @@ func residentBytes() int64 {
 	}
 	return pages * int64(os.Getpagesize())
 }
-
-// Explain tells what an image is made of, without building it.
-func (e *Engine) Explain(ctx context.Context, req api.Explain) (api.Explanation, error) {
-	var of *Spec
-	var previous string
-	if req.Image != "" {
-		var failed error
-		err := e.do(ctx, func(l *loop) {
-			im, err := l.find(req.Image)
-			if err != nil {
-				failed = err
-				return
-			}
-			s := im.spec
-			of, previous = &s, im.view.Previous
-		})
-		if err := firstError(err, failed); err != nil {
-			return api.Explanation{}, err
-		}
-	}
-	x, err := e.deps.Reader.Explain(ctx, req, of)
-	if err != nil {
-		return x, toError(err)
-	}
-	x.Previous = previous
-	return x, nil
-}

@@ -106,7 +106,7 @@ func (r *ProjectReader) recallAll(out *Reading, p store.Project, set Settings) e
 		found := false
 		for i := range out.Specs {
 			if o := &out.Specs[i]; o.Source.Kind != "learned" && r.same(*o, s) {
-				s.Label, s.Source, s.RunRoot = o.Label, o.Source, o.RunRoot
+				s.Label, s.Source, s.RunRoot, s.Variables = o.Label, o.Source, o.RunRoot, o.Variables
 				*o, found = s, true
 			}
 		}

@@ -219,9 +219,7 @@ func (p *watched) release() {
 }
 
 func (l *loop) describe(p *watched, r Reading) {
-	p.view.Flytekit, p.view.FlytekitBy = r.Flytekit, r.FlytekitBy
-	p.view.Images, p.view.Unreadable = len(r.Specs), r.Unreadable
-	p.view.Watched = r.Files
+	tell(&p.view, r)
 	if l.e.deps.Watch != nil {
 		l.e.deps.Watch.Set(p.rec.ID, r.Files, r.Dirs)
 	}
@@ -261,11 +259,15 @@ func (l *loop) applySpec(p *watched, s Spec) {
 		im = &image{}
 		l.images[s.Label] = im
 		im.view.Previous = l.lastName(s)
+		im.history = l.e.deps.Records.History(s.Label)
 	}
 	im.adopt(s)
+	l.note(im)
 	switch step {
 	case keep:
-		return
+		if im.view.State == api.Ready {
+			l.compare(im)
+		}
 	case list:
 		l.leave(im, &canceledError{why: "left to builder " + s.Listed})
 		l.show(im, api.Listed, "left to builder "+s.Listed, nil)
@@ -343,6 +345,8 @@ func (l *loop) answered(spec Spec, cause string, states []api.TargetState, diges
 	if ready {
 		im.view.Targets, im.view.Digest = states, digest
 		l.show(im, api.Ready, "", nil)
+		l.wasReady(im)
+		l.compare(im)
 		l.based(im)
 		return
 	}

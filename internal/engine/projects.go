@@ -14,23 +14,23 @@ import (
 )
 
 // AddProject puts a directory under watch and returns once it has been read.
-// Adding one again replaces its environment.
+// Adding one again replaces what the request says of its environment.
 func (e *Engine) AddProject(ctx context.Context, req api.AddProject) (api.Project, error) {
 	dir, err := projectDir(req.Dir)
 	if err != nil {
 		return api.Project{}, err
 	}
-	rec := store.Project{ID: projectID(dir), Dir: dir, Env: req.Env, AddedAt: e.deps.Now().UTC()}
+	rec := store.Project{ID: projectID(dir), Dir: dir, Env: req.Env, Shell: req.Shell, AddedAt: e.deps.Now().UTC()}
+	if req.Look {
+		return e.preview(ctx, rec)
+	}
 	var read chan struct{}
 	err = e.do(ctx, func(l *loop) {
 		p := l.projects[rec.ID]
 		if p == nil {
 			p = l.admit(rec)
 		} else {
-			rec.AddedAt = p.rec.AddedAt
-			if rec.Env == nil {
-				rec.Env = p.rec.Env
-			}
+			rec = refreshed(rec, p.rec)
 			p.rec, p.view.Env = rec, rec.Env
 		}
 		read = l.readFor(p)

@@ -32,6 +32,8 @@ type Settings struct {
 	Policy   Policy
 	Flytekit string   // version that names images where the project does not say one; empty: the newest known
 	Files    []string // that they were read from, or would be
+	Cwd      string   // working directory of runs, absolute; empty: the project's directory
+	Env      map[string]string
 }
 
 // Projects finds the image specs of a project.
@@ -46,13 +48,14 @@ func (r *ProjectReader) Read(ctx context.Context, p store.Project) (Reading, err
 	if err != nil {
 		return Reading{Files: set.Files}, &api.Error{Code: api.CodeInvalid, Message: err.Error()}
 	}
-	found, err := r.Projects.Read(ctx, p.Dir, project.Options{Env: p.Env, Flytekit: set.Flytekit})
+	found, err := r.Projects.Read(ctx, p.Dir, project.Options{Env: environment(p, set), Cwd: set.Cwd, Flytekit: set.Flytekit})
 	if err != nil {
 		return Reading{Files: set.Files}, err
 	}
 	out := Reading{
 		Files: append(found.Inputs, set.Files...), Dirs: found.Dirs,
 		Flytekit: found.Flytekit, FlytekitBy: found.FlytekitSource, Python: found.Python,
+		Variables: variables(found.Variables, p, set),
 	}
 	for _, u := range found.Unreadable {
 		out.Unreadable = append(out.Unreadable, api.Unreadable(u))
@@ -61,6 +64,7 @@ func (r *ProjectReader) Read(ctx context.Context, p store.Project) (Reading, err
 		s := Spec{
 			Label: f.Label, Dir: p.Dir, Cwd: f.Cwd, RunRoot: f.RunRoot, Fields: f.Spec, Source: api.Source(f.Source),
 			Flytekit: found.Flytekit, Python: found.Python, Policy: set.Policy,
+			Variables: variables(f.Variables, p, set),
 		}
 		r.name(&s)
 		out.Specs = append(out.Specs, s)

@@ -48,6 +48,7 @@ type Builder interface {
 type Policy struct {
 	DefaultBase string // of a spec without base_image; {python} stands for the Python minor
 	Push        string // always, on-request or never
+	Rebuild     string // ask or auto: what is done about a ready image whose content would differ
 	Docker      string // auto: specs without a registry, if an engine answers; always; never
 	Union       string // of specs with builder="union": list, or default to build them all the same
 }
@@ -62,6 +63,7 @@ func (p *Pipeline) Run(ctx context.Context, s Spec, o RunOptions, obs Observer) 
 	if err != nil {
 		return out, err
 	}
+	out.Made = madeOf(pl)
 	read := p.since(begin)
 	obs.Logf("base %s (%s, from %s), %d layers on it", b.Info.Ref, b.Info.Digest, b.Info.From, len(pl.Layers))
 

@@ -42,7 +42,11 @@ func (l *loop) join(im *image, r *run) {
 	im.view.Build = r.build.ID
 	im.view.Targets = r.build.Targets
 	state := r.build.State
-	l.show(im, state, stateDetail(state), nil)
+	detail := stateDetail(state)
+	if state == api.Queued {
+		detail = l.queuedDetail(r)
+	}
+	l.show(im, state, detail, nil)
 }
 
 // enqueue plans a build of an image, or joins the one there is.
@@ -203,6 +207,10 @@ func (l *loop) finish(r *run, out Outcome, err error) {
 	l.tellBuild(r)
 	for _, im := range l.imagesOf(r) {
 		l.conclude(im, r, err)
+		if err == nil {
+			l.wasMade(im, r.spec)
+			l.settle(im, r, out.Made)
+		}
 	}
 	if l.stopping {
 		return

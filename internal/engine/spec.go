@@ -12,34 +12,36 @@ import (
 
 // Spec is one image spec of a project: read, and named or told why it has no name.
 type Spec struct {
-	Label    string // PROJECT/SPEC once the loop has it; as read, the part after the slash
-	Project  string // ID
-	Dir      string // the project's
-	Cwd      string // where relative paths of the spec start: the working directory of a run
-	RunRoot  string // project root that a pyflyte run of its file would take
-	Source   api.Source
-	Fields   imagespec.Spec
-	Named    imagespec.Named
-	Flytekit string
-	Python   string     // the project's minor, e.g. 3.11; empty when nothing says it
-	Policy   Policy     // what the settings say for its project
-	Err      *api.Error // it has no name, or an input is not to be believed
-	Half     bool       // Err may be that of a file that is still being written
-	Missing  bool       // Err is that a file is not there: waited for, however long
-	Needs    string     // name of the nested spec's image that this one is built on; empty: none
-	BaseOf   string     // label of the spec in whose base_image this one stands; empty: it stands by itself
-	Listed   string     // builder that the image is left to; empty: it is built here
-	Learned  string     // key of the record of the run that asked for it; empty: none has
-	ByRun    bool       // the name cannot be predicted, and is that of the last run
-	Unknown  bool       // ... and an input has changed since
-	Mismatch *api.Mismatch
-	sources  []string // files besides Named.Inputs that the name may depend on
+	Label     string // PROJECT/SPEC once the loop has it; as read, the part after the slash
+	Project   string // ID
+	Dir       string // the project's
+	Cwd       string // where relative paths of the spec start: the working directory of a run
+	RunRoot   string // project root that a pyflyte run of its file would take
+	Source    api.Source
+	Fields    imagespec.Spec
+	Named     imagespec.Named
+	Flytekit  string
+	Python    string         // the project's minor, e.g. 3.11; empty when nothing says it
+	Policy    Policy         // what the settings say for its project
+	Err       *api.Error     // it has no name, or an input is not to be believed
+	Variables []api.Variable // that the spec read
+	Half      bool           // Err may be that of a file that is still being written
+	Missing   bool           // Err is that a file is not there: waited for, however long
+	Needs     string         // name of the nested spec's image that this one is built on; empty: none
+	BaseOf    string         // label of the spec in whose base_image this one stands; empty: it stands by itself
+	Listed    string         // builder that the image is left to; empty: it is built here
+	Learned   string         // key of the record of the run that asked for it; empty: none has
+	ByRun     bool           // the name cannot be predicted, and is that of the last run
+	Unknown   bool           // ... and an input has changed since
+	Mismatch  *api.Mismatch
+	sources   []string // files besides Named.Inputs that the name may depend on
 }
 
 // Reading is what a project held when it was read.
 type Reading struct {
 	Specs      []Spec
 	Unreadable []api.Unreadable
+	Variables  []api.Variable
 	Files      []string // whose change matters
 	Dirs       []string // in which new files matter
 	Flytekit   string
