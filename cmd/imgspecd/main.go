@@ -18,11 +18,11 @@ var version = ""
 
 func main() {
 	os.Exit(cli.Main(cli.Deps{
-		Args:    os.Args[1:],
-		Stdin:   os.Stdin,
-		Stdout:  os.Stdout,
-		Stderr:  os.Stderr,
-		Getenv:  os.Getenv,
+		Args:   os.Args[1:],
+		Stdin:  os.Stdin,
+		Stdout: os.Stdout,
+		Stderr: os.Stderr,
+		Getenv: os.Getenv, LookupEnv: os.LookupEnv,
 		Version: versionText(),
 		Serve:   serve,
 		Local:   local,

@@ -106,7 +106,11 @@ func (a *app) buildHere(cmd *cobra.Command, j *job, arg string, limit time.Durat
 	}
 	defer func() { err = errors.Join(err, end()) }()
 	j.d, j.here, j.req.Dir = d, true, dir
-	p, err := d.AddProject(cmd.Context(), api.AddProject{Dir: dir})
+	req, err := a.recorded(cmd.Context(), d, api.AddProject{Dir: dir})
+	if err != nil {
+		return err
+	}
+	p, err := d.AddProject(cmd.Context(), req)
 	if err != nil {
 		return err
 	}

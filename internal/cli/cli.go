@@ -37,7 +37,9 @@ type Deps struct {
 	Stdout io.Writer
 	Stderr io.Writer
 	Getenv func(string) string
-	Now    func() time.Time // nil: time.Now
+	// LookupEnv tells a variable that is empty from one that is not set; nil: as Getenv, empty is not set.
+	LookupEnv func(string) (string, bool)
+	Now       func() time.Time // nil: time.Now
 
 	Version string // of this binary
 
@@ -74,6 +76,9 @@ func run(ctx context.Context, d Deps) int {
 	}
 	if d.Getenv == nil {
 		d.Getenv = func(string) string { return "" }
+	}
+	if d.LookupEnv == nil {
+		d.LookupEnv = func(name string) (string, bool) { v := d.Getenv(name); return v, v != "" }
 	}
 	a := &app{Deps: d, color: "auto"}
 	a.look()

@@ -28,6 +28,7 @@ func (a *app) explanationText(e api.Explanation) string {
 	s := a.out
 	b.WriteString(s.field("image", s.paint(strong, clean(e.Name))))
 	b.WriteString(s.field("tag", clean(e.Tag)+wasText(s, e)))
+	b.WriteString(s.change(e.Change))
 	if e.ID != e.Tag {
 		b.WriteString(s.field("id", clean(e.ID)))
 	}
@@ -43,6 +44,7 @@ func (a *app) explanationText(e api.Explanation) string {
 	}
 	b.WriteString(s.mismatch(e.Mismatch))
 	b.WriteString(s.specFields(e.Spec))
+	b.WriteString(s.variables(e.Variables))
 	for i, in := range e.Inputs {
 		name := "files"
 		if i > 0 {
@@ -55,6 +57,9 @@ func (a *app) explanationText(e api.Explanation) string {
 		b.WriteString(s.field(name, text))
 	}
 	b.WriteString(s.planFields(e))
+	if len(e.Differs) > 0 {
+		b.WriteString(s.para(s.paint(warn, s.warn)+" ", normal, clean("the image that is ready was made before this changed: "+strings.Join(e.Differs, "; "))))
+	}
 	for _, n := range e.Notes {
 		b.WriteString(s.para(s.paint(warn, s.warn)+" ", normal, clean(n)))
 	}

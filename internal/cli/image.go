@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -76,6 +77,9 @@ func waitReady(ctx context.Context, d Daemon, im api.Image, limit time.Duration)
 }
 
 func (a *app) printImage(im api.Image, waited bool) error {
+	if len(im.Differs) > 0 && im.State == api.Ready && !a.json {
+		a.note("%s", strings.TrimRight(statusView{screen: a.err, now: a.Now()}.differs("", im), "\n"))
+	}
 	if a.json {
 		if err := a.printJSON(im); err != nil {
 			return err

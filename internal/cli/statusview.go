@@ -48,6 +48,7 @@ func (v statusView) render(r report) string {
 		v.table(&b, rows)
 	}
 	v.unreadable(&b, r.Projects)
+	v.unrecorded(&b, r.Projects)
 	if len(r.Projects) == 0 {
 		fmt.Fprintf(&b, "No project is watched. %s imgspecd watch DIR\n", v.arrow)
 	}
@@ -161,6 +162,7 @@ func (v statusView) below(im api.Image) string {
 	case im.Detail != "":
 		b.WriteString(v.para(lead, quiet, clean(im.Detail)))
 	}
+	b.WriteString(v.differs(lead, im))
 	for _, t := range im.Targets {
 		switch {
 		case t.State == api.Failed && t.Error != nil && !told(im.Error, t.Error):

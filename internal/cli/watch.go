@@ -15,7 +15,12 @@ func (a *app) watchCmd() *cobra.Command {
 		Use:   "watch [DIR]",
 		Short: "Watch a project and keep its images ready",
 		Long: `Adds a project (default: this directory) to those that are watched, and says what
-was found in it. It is kept over restarts. No code of the project is run.`,
+was found in it. It is kept over restarts. No code of the project is run.
+
+Where specs read environment variables, the values that this shell has for those
+variables, and for no others, are recorded; run it again when they have changed.
+What the project's settings say ([tool.imgspecd] env) wins over the shell, and
+--env over both.`,
 		Example: `  imgspecd watch .
   imgspecd watch ~/src/churn-model --env REGISTRY=ghcr.io/acme`,
 		Args: atMost(1),
@@ -32,7 +37,11 @@ was found in it. It is kept over restarts. No code of the project is run.`,
 			if err != nil {
 				return err
 			}
-			p, err := d.AddProject(cmd.Context(), api.AddProject{Dir: dir, Env: vars})
+			req, err := a.recorded(cmd.Context(), d, api.AddProject{Dir: dir, Env: vars})
+			if err != nil {
+				return err
+			}
+			p, err := d.AddProject(cmd.Context(), req)
 			if err != nil {
 				return err
 			}
@@ -82,6 +91,9 @@ func (a *app) watchText(p api.Project, images []api.Image, info api.Info) string
 		}
 		b.WriteString(s.paint(quiet, "  named as flytekit "+clean(p.Flytekit)+" does"+by) + "\n")
 	}
+	for _, r := range p.Variables {
+		b.WriteString(s.para("  ", quiet, clean("reads "+variableText(r))))
+	}
 	if p.Error != nil {
 		b.WriteString(s.para("  "+s.paint(bad, s.bad)+" ", normal, clean(p.Error.Message)) + v.hint("  ", p.Error.Hint))
 	}
@@ -115,6 +127,7 @@ func (a *app) foundText(v statusView, im api.Image, info api.Info) string {
 	if im.Error != nil {
 		b.WriteString(v.para("    ", normal, clean(im.Error.Message)) + v.hint("    ", im.Error.Hint))
 	}
+	b.WriteString(v.differs("    ", im))
 	b.WriteString(v.para("    ", quiet, whereTo(im, info)))
 	return b.String()
 }
