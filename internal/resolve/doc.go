@@ -6,8 +6,9 @@
 //
 //	uv pip compile --no-build --format pylock.toml --python-version 3.12.7 --python-platform x86_64-manylinux_2_36
 //
-// Nothing of a package runs on this machine: --no-build keeps setup.py and build backends from it, and the Python that uv looks
-// at for itself is never one of a virtual environment. What must be built to be resolved is an error that names it.
+// Nothing of a package runs on this machine. --no-build keeps setup.py and build backends from it, but for what is editable; so uv
+// gets no file of the user's, only lines that were read here, and of a pyproject.toml what says which packages are wanted. The
+// Python that uv looks at for itself is never one of a virtual environment. What must be built to be resolved is an error that names it.
 //
 // What is kept is free of credentials. They reach uv by its environment, which other users of the machine cannot read,
 // and are taken out of what it says. This package does not choose wheels and downloads none: the lock that it gives

@@ -44,8 +44,8 @@ func (r *Resolver) passes(name string) bool {
 // index means that one and those it names besides: none of this machine's is asked, lest a package of the same name come from there.
 func (r *Resolver) indexEnv(j *job) []string {
 	o := j.options
-	ownDefault := o.index != "" || o.inText
-	ownExtra := ownDefault || len(o.extra) > 0 || o.more
+	ownDefault := o.index != "" || slices.Contains(o.args, "--no-index")
+	ownExtra := ownDefault || len(o.extra) > 0
 	env := map[string]string{}
 	for _, kv := range r.deps.Env {
 		if name, v, ok := strings.Cut(kv, "="); ok && v != "" && r.passes(name) {

@@ -4,27 +4,22 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"fmt"
-	"os"
 	"path/filepath"
+	"slices"
 	"strings"
-
-	"github.com/pelletier/go-toml/v2"
-
-	"github.com/imgspecd/imgspecd/internal/pypa"
 )
 
 // job is a request made ready for uv.
 type job struct {
-	key       string
-	text      string // requirements, on uv's standard input
-	pyproject string // path
-	dir       string // where relative paths start
-	python    string // --python-version
-	platform  string // --python-platform
-	options   options
-	fresh     bool
-	unset     []string // variables that the text uses and uv does not get
+	key      string
+	dir      string // where relative paths start
+	python   string // --python-version
+	platform string // --python-platform
+	composed composed
+	project  *project // nil: no pyproject.toml
+	options  options
+	fresh    bool
+	unset    []string // variables that the text uses and uv does not get
 }
 
 // prepare reads all that a request names, and takes its key.
@@ -34,53 +29,64 @@ func (r *Resolver) prepare(req Request) (*job, error) {
 	if j.python, j.platform, err = target(req.Environment); err != nil {
 		return nil, err
 	}
-	if j.options, err = req.options(); err != nil {
+	if err := r.read(req, j); err != nil {
 		return nil, err
 	}
-	lines := req.lines()
-	var project []byte
-	if req.Pyproject != "" {
-		if project, err = os.ReadFile(req.Pyproject); err != nil {
-			return nil, &Error{Kind: Invalid, Reason: fmt.Sprintf("read pyproject.toml: %v", err)}
-		}
-		j.pyproject, j.dir = req.Pyproject, filepath.Dir(req.Pyproject)
-		lines, err = projectLines(project, req)
-	}
-	if err != nil {
-		return nil, err
-	}
-	j.text = strings.Join(lines, "\n") + "\n"
-	files, err := includes(j.dir, j.text, j.options.files)
-	if err != nil {
-		return nil, err
-	}
-	for _, f := range files {
-		j.options.noticeIndexes(string(f.data))
-	}
-	j.options.noticeIndexes(j.text)
-	j.unset = r.unset(j.text, files)
-	j.key = r.keyOf(j, project, files)
+	j.unset = r.unset(j.composed.texts)
+	j.key = r.keyOf(j)
 	return j, nil
 }
 
-// Inputs lists the files that r reads besides its Requirements: those that these include, and its pyproject.toml.
-// They are what must be watched.
-func (req Request) Inputs() ([]string, error) {
-	o, err := req.options()
-	if err != nil {
-		return nil, err
+// read fills in what a request's files and options say.
+func (r *Resolver) read(req Request, j *job) (err error) {
+	if j.options, err = req.options(); err != nil {
+		return err
 	}
-	dir := req.Dir
-	var out []string
+	lines := req.lines()
 	if req.Pyproject != "" {
-		dir = filepath.Dir(req.Pyproject)
-		out = append(out, req.Pyproject)
+		j.dir = filepath.Dir(req.Pyproject)
+		if j.project, err = readProject(req.Pyproject); err != nil {
+			return err
+		}
+		if !j.project.flytekit && !anyFlytekit(lines) {
+			lines = append(lines, req.flytekit())
+		}
 	}
-	files, err := includes(dir, strings.Join(req.lines(), "\n"), o.files)
-	for _, f := range files {
-		out = append(out, f.path)
+	j.composed, err = compose(j.dir, strings.Join(lines, "\n"), &j.options, r.expand)
+	return err
+}
+
+// Inputs lists the files that req reads besides its Requirements: those that these include, and its pyproject.toml. They are
+// what must be watched. With an error, they are those that were read before it.
+func (r *Resolver) Inputs(req Request) ([]string, error) {
+	j := &job{dir: req.Dir}
+	err := r.read(req, j)
+	files := j.composed.files
+	if req.Pyproject != "" {
+		files = append([]string{req.Pyproject}, files...)
 	}
-	return out, err
+	return files, err
+}
+
+// Logins lists the addresses in req that hold credentials. They are not in the answer; who fetches what it names must be
+// told of them (index.Client.Learn).
+func (r *Resolver) Logins(req Request) []string {
+	j := &job{dir: req.Dir}
+	_ = r.read(req, j) // what can be read; Resolve tells of the rest
+	texts := append([]string{req.PipIndex, req.PipExtraArgs}, req.PipExtraIndexURL...)
+	texts = append(texts, j.composed.texts...)
+	if j.project != nil {
+		texts = append(texts, string(j.project.text))
+	}
+	var out []string
+	for _, t := range texts {
+		for _, u := range withUser.FindAllString(r.expand(t), -1) {
+			if !slices.Contains(out, u) {
+				out = append(out, u)
+			}
+		}
+	}
+	return out
 }
 
 // lines is what the default builder writes into requirements_uv.txt: the stripped lines, the packages, and flytekit unless
@@ -88,7 +94,7 @@ func (req Request) Inputs() ([]string, error) {
 func (req Request) lines() []string {
 	var lines []string
 	if len(req.Requirements) > 0 {
-		text := strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(string(req.Requirements))
+		text := newlines.Replace(string(req.Requirements))
 		for l := range strings.SplitSeq(strings.TrimSuffix(text, "\n"), "\n") {
 			lines = append(lines, strings.TrimSpace(l))
 		}
@@ -109,65 +115,32 @@ func (req Request) flytekit() string {
 }
 
 func anyFlytekit(lines []string) bool {
-	for _, l := range lines {
-		if leading(l) == "flytekit" {
-			return true
-		}
-	}
-	return false
-}
-
-// projectLines are the lines that go with a pyproject.toml: the packages, and flytekit unless the project depends on it.
-// Flytekit has no rule for such a file (it would read it as a requirements.txt and fail); this is its rule by meaning.
-func projectLines(project []byte, req Request) ([]string, error) {
-	var doc struct {
-		Project *struct {
-			Dependencies []string `toml:"dependencies"`
-			Dynamic      []string `toml:"dynamic"`
-		} `toml:"project"`
-	}
-	if err := toml.Unmarshal(project, &doc); err != nil {
-		return nil, &Error{Kind: Invalid, Reason: fmt.Sprintf("read pyproject.toml: %v", err)}
-	}
-	if doc.Project == nil {
-		return nil, &Error{
-			Kind: Invalid, Reason: "pyproject.toml has no [project] table, so it names no dependencies",
-			Hint: "write them under [project] dependencies, or point requirements at the project's lock",
-		}
-	}
-	lines := req.lines()
-	for _, d := range doc.Project.Dependencies {
-		if pypa.NormalizeName(requirementName(d)) == "flytekit" {
-			return lines, nil
-		}
-	}
-	if !anyFlytekit(lines) {
-		lines = append(lines, req.flytekit())
-	}
-	return lines, nil
+	return slices.ContainsFunc(lines, func(l string) bool { return leading(l) == "flytekit" })
 }
 
 // keyOf hashes all that decides the answer but the day. Credentials of indexes are left out: a new password is no new question.
-func (r *Resolver) keyOf(j *job, project []byte, files []included) string {
-	type file struct{ Path, Data string }
-	q := struct {
-		Format                          int
-		Python, Platform, Text, Project string
-		Files                           []file
-		Default                         string
-		Args, Extra, Links, Environment []string
-	}{
-		Format: 1, Python: j.python, Platform: j.platform, Text: redact(r.expand(j.text)), Project: string(project),
-		Args: j.options.args, Default: redact(j.options.index), Links: redactAll(j.options.findLinks),
-	}
-	for _, f := range files {
-		rel, err := filepath.Rel(j.dir, f.path)
-		if err != nil {
-			rel = f.path
+func (r *Resolver) keyOf(j *job) string {
+	public := func(lines []string) []string {
+		out := make([]string, len(lines))
+		for i, l := range lines {
+			out[i] = redact(r.expand(l))
 		}
-		q.Files = append(q.Files, file{rel, redact(r.expand(string(f.data)))})
+		return out
 	}
-	q.Extra = redactAll(j.options.extra)
+	q := struct {
+		Format                               int
+		Python, Platform, Project            string
+		Requirements, Constraints, Overrides []string
+		Default                              string
+		Args, Extra, Links, Environment      []string
+	}{
+		Format: 1, Python: j.python, Platform: j.platform,
+		Requirements: public(j.composed.requirements), Constraints: public(j.composed.constraints), Overrides: public(j.composed.overrides),
+		Default: redact(j.options.index), Extra: public(j.options.extra), Links: public(j.options.findLinks), Args: j.options.args,
+	}
+	if j.project != nil {
+		q.Project = redact(string(j.project.text))
+	}
 	for _, kv := range r.indexEnv(j) {
 		if name, _, _ := strings.Cut(kv, "="); deciding[name] {
 			q.Environment = append(q.Environment, redact(kv))

@@ -14,10 +14,13 @@ type options struct {
 	index     string // the default index; empty: none is named
 	extra     []string
 	findLinks []string
-	files     []string // of -r and -c, which decide the answer too
+	files     []optionFile
+}
 
-	inText bool // a requirements file names its own default index
-	more   bool // or indexes besides
+// optionFile is a file that -r, -c or --override names.
+type optionFile struct {
+	name string
+	role role
 }
 
 // kind is what becomes of an option of `uv pip install` when packages are only resolved.
@@ -31,7 +34,7 @@ const (
 	indexValue
 	extraValue
 	linksValue
-	fileValue // passed, and a file that decides the answer
+	fileValue // a file that decides the answer too
 )
 
 // known are the options that pip_extra_args may hold, by the name that uv knows them by.
@@ -111,27 +114,14 @@ func (o *options) take(k kind, name, value string) {
 	case linksValue:
 		o.findLinks = append(o.findLinks, value)
 	case fileValue:
-		o.files = append(o.files, value)
+		as := asRequirements
 		switch {
-		case strings.HasPrefix(name, "--r"), name == "-r":
-			o.args = append(o.args, value)
+		case strings.HasPrefix(name, "-c"), strings.HasPrefix(name, "--c"):
+			as = asConstraints
 		case strings.HasPrefix(name, "--o"):
-			o.args = append(o.args, "--override="+value)
-		default:
-			o.args = append(o.args, "--constraint="+value)
+			as = asOverrides
 		}
-	}
-}
-
-// noticeIndexes looks which indexes a requirements file names: they count as the request's own.
-func (o *options) noticeIndexes(text string) {
-	for _, l := range logicalLines(text) {
-		if _, ok := option(l, "-i", "--index-url", "--pypi-url", "--no-index"); ok {
-			o.inText = true
-		}
-		if _, ok := option(l, "--extra-index-url"); ok {
-			o.more = true
-		}
+		o.files = append(o.files, optionFile{value, as})
 	}
 }
 
@@ -179,41 +169,11 @@ func split(s string) ([]string, error) {
 // withUser is a web address that holds credentials.
 var withUser = regexp.MustCompile(`https?://[^\s/"'@<>]+@[^\s"'<>;,]+`)
 
-// Logins lists the addresses in r that hold credentials. They are not in the answer; who fetches what it names must
-// be told of them (index.Client.Learn).
-func (req Request) Logins() []string {
-	texts := append([]string{req.PipIndex, req.PipExtraArgs, string(req.Requirements)}, req.PipExtraIndexURL...)
-	texts = append(texts, req.Packages...)
-	if o, err := req.options(); err == nil {
-		files, _ := includes(req.Dir, string(req.Requirements), o.files) // those that can be read
-		for _, f := range files {
-			texts = append(texts, string(f.data))
-		}
-	}
-	var out []string
-	for _, t := range texts {
-		for _, u := range withUser.FindAllString(t, -1) {
-			if !slices.Contains(out, u) {
-				out = append(out, u)
-			}
-		}
-	}
-	return out
-}
-
 // user is what stands between // and @ in a web address.
 var user = regexp.MustCompile(`(https?://)[^\s/"'@<>]+@`)
 
 // redact takes credentials out of the web addresses in s.
 func redact(s string) string { return user.ReplaceAllString(s, "$1") }
-
-func redactAll(list []string) []string {
-	out := make([]string, len(list))
-	for i, s := range list {
-		out[i] = redact(s)
-	}
-	return out
-}
 
 // clean takes credentials out of a lock.
 func clean(lock []byte) []byte { return user.ReplaceAll(lock, []byte("$1")) }

@@ -199,13 +199,13 @@ func TestPrivateIndex(t *testing.T) {
 				if strings.Contains(string(lock), "c4nary") || strings.Contains(string(lock), "alice") {
 					t.Errorf("the lock holds a credential:\n%s", lock)
 				}
-				if len(req.Logins()) == 0 {
+				if len(r.Logins(req)) == 0 {
 					return
 				}
 				// What the lock names can be fetched by who knows the request's logins.
 				dir := t.TempDir()
 				c := index.NewClient(index.Deps{HTTP: &http.Client{}, Dir: dir, Tmp: dir, Log: slog.New(slog.DiscardHandler), Retries: -1})
-				for _, u := range req.Logins() {
+				for _, u := range r.Logins(req) {
 					c.Learn(index.Index{URL: u})
 				}
 				for _, m := range found {
@@ -238,7 +238,10 @@ func TestNothingRuns(t *testing.T) {
 	}
 	run := fmt.Sprintf("import os; open(%q, 'w')\n", p.ran)
 	put(t, site[0], map[string]string{"x.pth": run})
-	put(t, dir, map[string]string{"pyproject.toml": "[project]\nname='p'\nversion='1'\ndependencies=['demo']\n", "setup.py": run})
+	put(t, dir, map[string]string{"pyproject.toml": "[project]\nname='p'\nversion='1'\ndependencies=['demo']\n[tool.uv.pip]\npython='" + dir + "/evil'\n", "setup.py": run, "evil": "#!/bin/sh\n>" + p.ran + "\n"})
+	if err := os.Chmod(filepath.Join(dir, "evil"), 0o700); err != nil {
+		t.Fatal(err)
+	}
 	r = realUV(t, func(d *Deps) {
 		d.Default = p.at("alice:c4nary@")
 		d.Env = append(d.Env, "VIRTUAL_ENV="+dir+"/.venv", "PATH="+dir+"/.venv/bin:"+os.Getenv("PATH"))
@@ -247,16 +250,34 @@ func TestNothingRuns(t *testing.T) {
 	if lock, _, err := r.Resolve(t.Context(), req); err != nil || !strings.Contains(string(lock), "demo-2.0") || !strings.Contains(string(lock), "flytekit-1.16.31") {
 		t.Errorf("%s, error %v", lock, err)
 	}
-	put(t, dir, map[string]string{"pyproject.toml": "[project]\nname='p'\nversion='1'\ndynamic=['dependencies']\n"})
-	if _, _, err := r.Resolve(t.Context(), req); !errors.As(err, &e) || e.Kind != NeedsBuild || !strings.Contains(e.Hint, "dynamic") {
-		t.Errorf("dependencies that only a build tells: %v", err)
+	// uv builds what is editable, whatever it is told (setuptools need not be had: the attempt is enough).
+	put(t, dir, map[string]string{"more.txt": "# \\\n-e .\r", "web.txt": "-r " + p.URL + "/x.txt", "pyproject.toml": "[project]\nname='p'\nversion='1'\ndynamic=['dependencies']\n"})
+	for _, line := range []string{"-e .", "-e" + dir, "--editable=.", "--no-index -e .", "x\r-e .", "x \u2028-e .", "-r more.txt", "-r web.txt", ".", "p @ file://" + dir, "p @ " + dir} {
+		req := Request{Environment: bookworm, Packages: []string{line}, Dir: dir}
+		if lock, _, err := r.Resolve(t.Context(), req); err == nil {
+			t.Errorf("%q was resolved: %s", line, lock)
+		}
 	}
-	req = packages("-e " + dir)
-	if _, _, err := r.Resolve(t.Context(), req); !errors.As(err, &e) || e.Kind != NeedsBuild || len(e.Packages) != 1 {
-		t.Errorf("a local project that must be built: %v", err)
+	if _, _, err := r.Resolve(t.Context(), req); !errors.As(err, &e) || e.Kind != NeedsBuild || !strings.Contains(e.Reason, "dynamic") {
+		t.Errorf("dependencies that only a build tells: %v", err)
 	}
 	if _, err := os.Stat(p.ran); err == nil {
 		t.Error("code was run on the host")
+	}
+}
+
+// A project's own index and limits count.
+func TestProjectSettings(t *testing.T) {
+	p := newPrivate(t)
+	dir := t.TempDir()
+	put(t, dir, map[string]string{"pyproject.toml": "[project]\nname='p'\ndynamic=['version']\nrequires-python='>=3.9'\ndependencies=['demo', 'p[x]']\noptional-dependencies={x=['leaf']}\n" +
+		"[tool.uv]\nconstraint-dependencies=['demo<2']\n[[tool.uv.index]]\nname='corp'\nurl='" + p.at("") + "'\ndefault=true\n"})
+	r := realUV(t, func(d *Deps) {
+		d.Env = append(d.Env, "UV_INDEX_CORP_USERNAME=alice", "UV_INDEX_CORP_PASSWORD=c4nary")
+	})
+	lock, _, err := r.Resolve(t.Context(), Request{Environment: bookworm, Pyproject: filepath.Join(dir, "pyproject.toml"), Flytekit: "1.16.31"})
+	if err != nil || !strings.Contains(string(lock), "demo-1.0-py3") || !strings.Contains(string(lock), "leaf-1.0") || strings.Contains(string(lock), "c4nary") {
+		t.Errorf("%s, error %v", lock, err)
 	}
 }
 

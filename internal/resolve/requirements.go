@@ -9,75 +9,165 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode"
 )
 
-// included is a requirements file that another one names.
-type included struct {
-	path string
-	data []byte
+// composed is what requirements come to when all files that they name are read. uv gets this and none of the files:
+// it would build what stands behind an -e in them, --no-build or not (0.7.2 and 0.13.9, by experiment), so no
+// line reaches it that was not understood here.
+type composed struct {
+	requirements []string
+	constraints  []string
+	overrides    []string
+	files        []string // that were read
+	texts        []string // what was in them
 }
 
-// maxIncludes bounds the files of one request.
-const maxIncludes = 200
+// role is what a file's lines are taken for.
+type role int
 
-// includes reads the files that text names by -r and -c, and those that they name in turn. Paths in a file start at the
-// file, and those in text at dir. A file that uv would fetch from the web is left to it.
-func includes(dir, text string, more []string) ([]included, error) {
-	type place struct{ dir, name string }
-	var todo []place
-	for _, name := range append(slices.Clone(more), includedNames(text)...) {
-		todo = append(todo, place{dir, name})
-	}
-	var out []included
-	seen := map[string]bool{}
-	for len(todo) > 0 {
-		p := todo[0]
-		todo = todo[1:]
-		if strings.Contains(p.name, "://") {
-			continue
-		}
-		path := p.name
-		if !filepath.IsAbs(path) {
-			path = filepath.Join(p.dir, path)
-		}
-		if seen[path] {
-			continue
-		}
-		seen[path] = true
-		data, err := os.ReadFile(path)
-		if errors.Is(err, fs.ErrNotExist) {
-			return out, &Error{Kind: Invalid, Reason: fmt.Sprintf("requirements include %s, which does not exist", path)}
-		}
-		if err != nil {
-			return out, &Error{Kind: Invalid, Reason: fmt.Sprintf("read included requirements: %v", err)}
-		}
-		if out = append(out, included{path, data}); len(out) > maxIncludes {
-			return out, &Error{Kind: Invalid, Reason: fmt.Sprintf("requirements include more than %d files", maxIncludes)}
-		}
-		for _, name := range includedNames(string(data)) {
-			todo = append(todo, place{filepath.Dir(path), name})
-		}
-	}
-	return out, nil
+const (
+	asRequirements role = iota
+	asConstraints
+	asOverrides
+)
+
+// maxFiles bounds the files of one request.
+const maxFiles = 200
+
+// composer reads requirements. Its options take up the indexes that they name.
+type composer struct {
+	options *options
+	expand  func(string) string
+	out     composed
+	seen    map[string]bool
 }
 
-// includedNames lists what a requirements file names by -r and -c.
-func includedNames(text string) []string {
-	var out []string
+// compose reads text, whose relative paths start at dir, and what pip_extra_args names.
+func compose(dir, text string, o *options, expand func(string) string) (composed, error) {
+	c := &composer{options: o, expand: expand, seen: map[string]bool{}}
+	for _, f := range o.files {
+		if err := c.file(dir, f.name, f.role); err != nil {
+			return c.out, err
+		}
+	}
+	return c.out, c.text(dir, text, asRequirements)
+}
+
+func (c *composer) text(dir, text string, as role) error {
+	c.out.texts = append(c.out.texts, text)
 	for _, l := range logicalLines(text) {
-		if v, ok := option(l, "-r", "--requirement", "--requirements", "-c", "--constraint", "--constraints"); ok && v != "" {
-			out = append(out, v)
+		if strings.ContainsFunc(l, odd) {
+			return &Error{Kind: Invalid, Reason: fmt.Sprintf("requirements hold a control character: %q", redact(l))}
+		}
+		if err := c.line(dir, l, as); err != nil {
+			return err
 		}
 	}
-	return out
+	return nil
+}
+
+// odd reports characters that may end a line for one reader and not for another.
+func odd(r rune) bool {
+	return r != '\t' && (unicode.IsControl(r) || r == '\u2028' || r == '\u2029' || r == unicode.ReplacementChar)
+}
+
+func (c *composer) line(dir, l string, as role) error {
+	if l[0] != '-' {
+		switch as {
+		case asRequirements:
+			c.out.requirements = append(c.out.requirements, l)
+		case asConstraints:
+			c.out.constraints = append(c.out.constraints, l)
+		case asOverrides:
+			c.out.overrides = append(c.out.overrides, l)
+		}
+		return nil
+	}
+	name, value := option(l)
+	switch name {
+	case "-r", "--requirement", "--requirements":
+		return c.file(dir, value, as)
+	case "-c", "--constraint", "--constraints":
+		return c.file(dir, value, asConstraints)
+	case "-e", "--editable":
+		return &Error{
+			Kind: NeedsBuild, Reason: "requirements ask for an editable install: " + redact(value), Packages: []string{redact(value)},
+			Hint: "uv would run its build on this machine to resolve it; name the package without -e, or use a uv.lock",
+		}
+	case "-i", "--index-url", "--pypi-url":
+		if c.options.index == "" { // as on a command line, pip_index goes before it
+			c.options.index = c.expand(value)
+		}
+	case "--extra-index-url":
+		c.options.extra = append(c.options.extra, c.expand(value))
+	case "-f", "--find-links":
+		c.options.findLinks = append(c.options.findLinks, located(dir, c.expand(value)))
+	case "--no-index", "--no-binary", "--only-binary":
+		c.options.args = append(c.options.args, strings.TrimSuffix(name+"="+value, "="))
+	case "--pre", "--prefer-binary", "--require-hashes", "--trusted-host": // which uv ignores here, or which say nothing to a resolver
+	default:
+		return &Error{Kind: Invalid, Reason: fmt.Sprintf("requirements hold an option that uv does not know there: %q", redact(name))}
+	}
+	return nil
+}
+
+// file reads a file that is named in one of dir.
+func (c *composer) file(dir, name string, as role) error {
+	if name == "" || strings.Contains(name, "://") {
+		return &Error{Kind: Invalid, Reason: fmt.Sprintf("requirements include %q, which is no file of this machine", redact(name)), Hint: "copy it beside them"}
+	}
+	path := located(dir, name)
+	key := fmt.Sprint(as, path)
+	if c.seen[key] {
+		return nil
+	}
+	c.seen[key] = true
+	if len(c.seen) > maxFiles {
+		return &Error{Kind: Invalid, Reason: fmt.Sprintf("requirements include more than %d files", maxFiles)}
+	}
+	data, err := readText(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return &Error{Kind: Invalid, Reason: fmt.Sprintf("requirements include %s, which does not exist", path)}
+	}
+	if err != nil {
+		return &Error{Kind: Invalid, Reason: fmt.Sprintf("read included requirements: %v", err)}
+	}
+	if !slices.Contains(c.out.files, path) {
+		c.out.files = append(c.out.files, path)
+	}
+	return c.text(filepath.Dir(path), strings.TrimPrefix(string(data), "\ufeff"), as)
+}
+
+// maxText bounds one file: a device, or what was never meant to be read here, must not fill the memory.
+const maxText = 16 << 20
+
+func readText(path string) ([]byte, error) {
+	fi, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return nil, err
+	case !fi.Mode().IsRegular():
+		return nil, fmt.Errorf("%s is not a regular file", path)
+	case fi.Size() > maxText:
+		return nil, fmt.Errorf("%s is longer than %d MB", path, maxText>>20)
+	}
+	return os.ReadFile(path)
+}
+
+func located(dir, name string) string {
+	if filepath.IsAbs(name) || strings.Contains(name, "://") || strings.HasPrefix(name, "file:") {
+		return name
+	}
+	return filepath.Join(dir, name)
 }
 
 // logicalLines joins what a backslash continues, and drops comments and empty lines.
 func logicalLines(text string) []string {
 	var out []string
 	joined := ""
-	for l := range strings.SplitSeq(strings.ReplaceAll(text, "\r\n", "\n"), "\n") {
-		if head, ok := strings.CutSuffix(l, "\\"); ok {
+	for l := range strings.SplitSeq(newlines.Replace(text)+"\n", "\n") {
+		if head, ok := strings.CutSuffix(l, "\\"); ok && !strings.HasPrefix(strings.TrimSpace(joined+l), "#") {
 			joined += head
 			continue
 		}
@@ -86,33 +176,30 @@ func logicalLines(text string) []string {
 		if i := comment.FindStringIndex(l); i != nil {
 			l = strings.TrimSpace(l[:i[0]])
 		}
-		if l != "" {
+		if l = strings.TrimRight(l, "\\ \t"); l != "" {
 			out = append(out, l)
 		}
-	}
-	if l := strings.TrimSpace(joined); l != "" {
-		out = append(out, l)
 	}
 	return out
 }
 
-var comment = regexp.MustCompile(`(^|\s)#`)
+var (
+	newlines = strings.NewReplacer("\r\n", "\n", "\r", "\n")
+	comment  = regexp.MustCompile(`(^|\s)#`)
+)
 
-// option reads "-r x", "-rx", "--requirement x" or "--requirement=x".
-func option(line string, names ...string) (value string, ok bool) {
-	for _, name := range names {
-		rest, ok := strings.CutPrefix(line, name)
-		switch {
-		case !ok:
-		case rest == "" || rest[0] == ' ' || rest[0] == '\t':
-			return unquote(strings.TrimSpace(rest)), true
-		case rest[0] == '=':
-			return unquote(strings.TrimSpace(rest[1:])), true
-		case !strings.HasPrefix(name, "--"):
-			return unquote(rest), true
-		}
+// option takes "-r x", "-rx", "--requirement x" or "--requirement=x" apart.
+func option(line string) (name, value string) {
+	end := strings.IndexAny(line, " \t=")
+	if !strings.HasPrefix(line, "--") {
+		end = min(2, len(line))
 	}
-	return "", false
+	if end < 0 {
+		return line, ""
+	}
+	value = strings.TrimSpace(line[end:])
+	value = strings.TrimSpace(strings.TrimPrefix(value, "="))
+	return line[:end], unquote(value)
 }
 
 func unquote(s string) string {
@@ -143,14 +230,13 @@ func requirementName(s string) string {
 var variable = regexp.MustCompile(`\$\{([A-Z0-9_]+)\}`)
 
 // unset lists the variables that requirements use and uv does not get.
-func (r *Resolver) unset(text string, files []included) []string {
-	for _, f := range files {
-		text += "\n" + string(f.data)
-	}
+func (r *Resolver) unset(texts []string) []string {
 	var out []string
-	for _, m := range variable.FindAllStringSubmatch(text, -1) {
-		if !r.passes(m[1]) && !slices.Contains(out, m[1]) {
-			out = append(out, m[1])
+	for _, t := range texts {
+		for _, m := range variable.FindAllStringSubmatch(t, -1) {
+			if !r.passes(m[1]) && !slices.Contains(out, m[1]) {
+				out = append(out, m[1])
+			}
 		}
 	}
 	return out

@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -36,14 +35,18 @@ func (r *Resolver) run(ctx context.Context, j *job) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("resolve: %w", err)
 	}
+	args, err := r.args(j, tmp)
+	if err != nil {
+		return nil, fmt.Errorf("resolve: %w", err)
+	}
 	run, cancel := context.WithTimeoutCause(ctx, r.deps.Timeout, errTooLong)
 	defer cancel()
-	cmd := exec.CommandContext(run, uv, r.args(j, tmp)...)
+	cmd := exec.CommandContext(run, uv, args...)
 	cmd.Dir, cmd.Env = j.dir, env
 	if cmd.Dir == "" {
 		cmd.Dir = tmp
 	}
-	cmd.Stdin = strings.NewReader(j.text)
+	cmd.Stdin = strings.NewReader(strings.Join(j.composed.requirements, "\n") + "\n")
 	out, said := &capped{max: maxLock}, &capped{max: maxStderr}
 	cmd.Stdout, cmd.Stderr = out, said
 	// uv starts git, Python and keyring; all of them end with it.
@@ -71,19 +74,14 @@ func (r *Resolver) run(ctx context.Context, j *job) ([]byte, error) {
 
 var errTooLong = errors.New("resolving took too long")
 
-// args is uv's command line. Neither credentials nor texts of the user's stand on it.
-func (r *Resolver) args(j *job, tmp string) []string {
+// args is uv's command line, for files that it puts into tmp. No credential stands on it.
+func (r *Resolver) args(j *job, tmp string) ([]string, error) {
 	args := []string{
 		"pip", "compile", "--no-build", "--format", "pylock.toml", "--no-header", "--no-annotate",
 		"--python-version", j.python, "--python-platform", j.platform,
+		// Settings come from a pyproject.toml only if it is the one that is asked for; text has none, as in the default builder.
+		"--project", tmp,
 	}
-	// Settings come from a project's pyproject.toml only if it is the one that is asked for; text alone has none, as in the default builder.
-	project := tmp
-	if j.pyproject != "" {
-		project = filepath.Dir(j.pyproject)
-		args = append(args, j.pyproject)
-	}
-	args = append(args, "--project", project)
 	if r.deps.Python != "" {
 		args = append(args, "--python", r.deps.Python)
 	} else {
@@ -95,7 +93,29 @@ func (r *Resolver) args(j *job, tmp string) []string {
 	if r.deps.Offline {
 		args = append(args, "--offline")
 	}
-	return append(slices.Concat(args, j.options.args), "-")
+	put := func(name string, text []byte) (string, error) {
+		file := filepath.Join(tmp, name)
+		return file, os.WriteFile(file, text, 0o600)
+	}
+	for option, lines := range map[string][]string{"constraint": j.composed.constraints, "override": j.composed.overrides} {
+		if len(lines) == 0 {
+			continue
+		}
+		file, err := put(option+".txt", []byte(strings.Join(lines, "\n")+"\n"))
+		if err != nil {
+			return nil, err
+		}
+		args = append(args, "--"+option, file)
+	}
+	args = append(args, j.options.args...)
+	if j.project != nil {
+		file, err := put("pyproject.toml", j.project.text)
+		if err != nil {
+			return nil, err
+		}
+		args = append(args, file)
+	}
+	return append(args, "-"), nil
 }
 
 // capped keeps the first max bytes.

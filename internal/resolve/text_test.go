@@ -38,28 +38,41 @@ func TestFlytekitIsAdded(t *testing.T) {
 func TestInputs(t *testing.T) {
 	dir := t.TempDir()
 	put(t, dir, map[string]string{
-		"a.txt":       "-r sub/b.txt # more\n--constraint=c.txt\n-r https://x/y.txt\n",
+		"a.txt":       "-r sub/b.txt # more\n--constraint=c.txt\n",
 		"sub/b.txt":   "--requirement \\\n  ../d.txt\n-cb2.txt\n",
 		"sub/b2.txt":  "-r b.txt",
-		"c.txt":       "-ra.txt",
+		"c.txt":       "x<2",
 		"d.txt":       "# -r no.txt\nx # -r no.txt\n",
 		"override.in": "",
 	})
 	req := Request{Requirements: []byte(`-r "a.txt"`), Dir: dir, PipExtraArgs: "--override override.in"}
-	got, err := req.Inputs()
+	r := newRig(t, nil)
+	got, err := r.Inputs(req)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i := range got {
 		got[i], _ = filepath.Rel(dir, got[i])
 	}
-	if d := cmp.Diff([]string{"override.in", "a.txt", "sub/b.txt", "c.txt", "d.txt", "sub/b2.txt"}, got); d != "" {
+	if d := cmp.Diff([]string{"override.in", "a.txt", "sub/b.txt", "d.txt", "sub/b2.txt", "c.txt"}, got); d != "" {
 		t.Error(d)
 	}
 	req.Requirements = []byte("-r no.txt")
 	var e *Error
-	if _, err := req.Inputs(); !errors.As(err, &e) || e.Kind != Invalid || !strings.Contains(err.Error(), "no.txt, which does not exist") {
+	if _, err := r.Inputs(req); !errors.As(err, &e) || e.Kind != Invalid || !strings.Contains(err.Error(), "no.txt, which does not exist") {
 		t.Errorf("error %v", err)
+	}
+}
+
+func TestOddFiles(t *testing.T) {
+	for text, want := range map[string]string{
+		"-r /dev/zero": "not a regular file", "-c .": "not a regular file", "-r https://u:c4nary@h/r.txt": "no file of this machine",
+		"--frob x": "an option that uv does not know", "x\x0b-e .": "control character", "-e git+https://u:c4nary@h/x": "an editable install",
+	} {
+		_, err := newRig(t, nil).Inputs(Request{Requirements: []byte(text), Dir: t.TempDir()})
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "c4nary") {
+			t.Errorf("%q: error %v, want %q", text, err, want)
+		}
 	}
 }
 
@@ -89,7 +102,7 @@ func TestLogins(t *testing.T) {
 		PipIndex: "https://u:p@i/simple", PipExtraArgs: "--index https://t@j/simple", PipExtraIndexURL: []string{"https://plain"},
 		Requirements: []byte("-i https://u:p@i/simple\nx @ https://a:b@k/x.whl ; python_version > '3'\ny @ git+https://c:d@l/y"),
 	}
-	if d := cmp.Diff([]string{"https://u:p@i/simple", "https://t@j/simple", "https://a:b@k/x.whl", "https://c:d@l/y"}, req.Logins()); d != "" {
+	if d := cmp.Diff([]string{"https://u:p@i/simple", "https://t@j/simple", "https://a:b@k/x.whl", "https://c:d@l/y"}, newRig(t, nil).Logins(req)); d != "" {
 		t.Error(d)
 	}
 }
@@ -141,6 +154,7 @@ func TestExplain(t *testing.T) {
 }
 
 func FuzzText(f *testing.F) {
+	f.Add("x\r-e .\n# \\\n--editable=y\n--no-index -e .", "", "")
 	f.Add("-r a.txt\n--constraint=b \\\n c # d\n-i https://u:p@h/x", `--pre -f 'x' "y\"`, "error: a\n  cause: b\n\nhint: c\n d")
 	f.Fuzz(func(t *testing.T, text, args, said string) {
 		for _, l := range logicalLines(text) {
@@ -148,7 +162,13 @@ func FuzzText(f *testing.F) {
 				t.Errorf("line %q", l)
 			}
 		}
-		includedNames(text)
+		c, err := compose(t.TempDir(), text, &options{}, func(s string) string { return s })
+		for _, l := range slices.Concat(c.requirements, c.constraints, c.overrides) {
+			// No line may be an option, or more than a line, for any reader.
+			if err == nil && (l[0] == '-' || strings.ContainsFunc(l, odd) || strings.TrimSpace(l) != l || strings.HasSuffix(l, "\\")) {
+				t.Errorf("line %q", l)
+			}
+		}
 		req := Request{Requirements: []byte(text), Packages: []string{text}, PipExtraArgs: args}
 		if o, err := req.options(); err == nil {
 			for _, a := range o.args {
