@@ -77,6 +77,19 @@ func (e *toy) AddProject(_ context.Context, req api.AddProject) (api.Project, er
 	}
 	name := filepath.Base(req.Dir)
 	p := api.Project{ID: "id-" + name, Name: name, Dir: req.Dir, Env: req.Env, Images: 1, Flytekit: "1.16.31", FlytekitBy: "lock"}
+	if name == "vars" {
+		p.Variables = []api.Variable{{Name: "TEAM_REGISTRY", From: api.FromUnrecorded}, {Name: "MIRROR", From: api.FromUnrecorded}}
+		for i, v := range p.Variables {
+			if value, asked := req.Shell[v.Name]; asked && value != nil {
+				p.Variables[i].From = api.FromShell
+			} else if asked {
+				p.Variables[i].From = api.FromUnset
+			}
+		}
+	}
+	if req.Look {
+		return p, nil
+	}
 	if name == "odd" {
 		p.Images, p.Unreadable = 0, []api.Unreadable{{File: "flow.py", Line: 3, Field: "name", Reason: "calls get_name()"}}
 	} else {

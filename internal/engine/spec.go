@@ -68,6 +68,8 @@ func changeCause(old, now Spec) string {
 		return fmt.Sprintf("flytekit %s became %s", old.Flytekit, now.Flytekit)
 	case now.Source.File == "":
 		return "a run asks for it"
+	case len(now.Variables) > 0:
+		return fmt.Sprintf("%s:%d changed, or a variable that it reads", now.Source.File, now.Source.Line)
 	default:
 		return fmt.Sprintf("%s:%d changed", now.Source.File, now.Source.Line)
 	}
