@@ -1,9 +1,14 @@
-// Package lockfile turns a lock into the artifacts to install for one environment.
+// Package lockfile turns what pins a project's packages into the artifacts to install for one environment.
 //
-// ParseUV reads uv.lock, and with it says whether the file is whole: it is well-formed, has no conflict markers, is of a known
-// version, and every dependency that it names is in it. Select then walks from the project along the dependencies
-// that hold in the environment and picks the wheel of each package that fits best: what
-// `uv sync --frozen --no-dev --no-install-project` would install there.
+// Parse reads a lock by its file's name and says whether it is whole: well-formed, without conflict markers, of a known version, and not behind
+// the project where it tells. Select then gives the file of each package that the lock's own tool would install:
+//
+//	uv.lock       uv sync --frozen --no-dev --no-install-project    walks from the project along the dependencies that hold
+//	poetry.lock   poetry install --no-root                          all groups that are not optional, dev too; no extras
+//	pylock.toml   an installer of PEP 751                           default groups, no extras
+//
+// A poetry.lock names files without their URLs: there, an artifact says which index has it. ParseRequirements reads requirements.txt, which
+// is no lock: what is open in it is for a resolver, and Pins says whether something is.
 //
 // Everything here is pure: bytes in, values out. Nothing is read from disk or from the network, nothing is resolved and nothing
 // is run; what a lock does not pin is an error, never a guess.

@@ -2,10 +2,13 @@ package lockfile
 
 import (
 	"archive/zip"
+	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"os/exec"
 	"path"
@@ -24,16 +27,7 @@ import (
 // environment's (testdata/interpreter.py), and an index that makes up an empty wheel for any name.
 // Each fixture has its turn with a third of the environments; IMGSPECD_TEST_FULL has them all.
 func TestSelectAsUV(t *testing.T) {
-	uv := os.Getenv("IMGSPECD_TEST_UV")
-	if uv == "" {
-		uv, _ = exec.LookPath("uv")
-	}
-	if uv == "" {
-		t.Skip("uv is not on PATH and IMGSPECD_TEST_UV does not name it")
-	}
-	if _, err := exec.LookPath("python3"); err != nil {
-		t.Skip("python3 is not on PATH")
-	}
+	uv := findUV(t)
 	all := os.Getenv("IMGSPECD_TEST_FULL") != ""
 	for n, name := range fixtures(t) {
 		t.Run(name, func(t *testing.T) {
@@ -47,6 +41,21 @@ func TestSelectAsUV(t *testing.T) {
 			}
 		})
 	}
+}
+
+func findUV(t *testing.T) string {
+	t.Helper()
+	uv := os.Getenv("IMGSPECD_TEST_UV")
+	if uv == "" {
+		uv, _ = exec.LookPath("uv")
+	}
+	if uv == "" {
+		t.Skip("uv is not on PATH and IMGSPECD_TEST_UV does not name it")
+	}
+	if _, err := exec.LookPath("python3"); err != nil {
+		t.Skip("python3 is not on PATH")
+	}
+	return uv
 }
 
 func compareWithUV(t *testing.T, uv, fixture string, u *UV, env pypa.Environment) {
@@ -113,6 +122,12 @@ var hashOrSize = regexp.MustCompile(`, (hash = "[^"]*"|size = \d+)`)
 
 func newOracle(t *testing.T, uv, fixture string, env pypa.Environment) *oracle {
 	t.Helper()
+	return newOracleOf(t, uv, filepath.Join("testdata/uv", fixture), "uv.lock", env)
+}
+
+// newOracleOf takes the project of a directory whose lock is the named file.
+func newOracleOf(t *testing.T, uv, fixture, lockName string, env pypa.Environment) *oracle {
+	t.Helper()
 	o := &oracle{uv: uv, dir: filepath.Join(t.TempDir(), "project"), python: filepath.Join(t.TempDir(), "python")}
 	server := httptest.NewServer(http.HandlerFunc(o.serve))
 	t.Cleanup(server.Close)
@@ -121,11 +136,11 @@ func newOracle(t *testing.T, uv, fixture string, env pypa.Environment) *oracle {
 			t.Fatal(err)
 		}
 	}
-	check(os.CopyFS(o.dir, os.DirFS(filepath.Join("testdata/uv", fixture))))
-	lock := filepath.Join(o.dir, "uv.lock")
+	check(os.CopyFS(o.dir, os.DirFS(fixture)))
+	lock := filepath.Join(o.dir, lockName)
 	data, err := os.ReadFile(lock)
 	check(err)
-	data = hashOrSize.ReplaceAll(data, nil)
+	data = rehash(hashOrSize.ReplaceAll(data, nil))
 	data = []byte(strings.ReplaceAll(string(data), "https://files.pythonhosted.org", server.URL))
 	check(os.WriteFile(lock, data, 0o644))
 	script, err := os.ReadFile("testdata/interpreter.py")
@@ -141,7 +156,11 @@ func newOracle(t *testing.T, uv, fixture string, env pypa.Environment) *oracle {
 }
 
 func (o *oracle) sync(args ...string) (string, error) {
-	cmd := exec.Command(o.uv, append([]string{"sync", "--frozen", "--no-dev", "--no-install-project", "--python", o.python}, args...)...)
+	return o.run(append([]string{"sync", "--frozen", "--no-dev", "--no-install-project", "--python", o.python}, args...)...)
+}
+
+func (o *oracle) run(args ...string) (string, error) {
+	cmd := exec.Command(o.uv, args...)
 	cmd.Dir, cmd.Env = o.dir, o.env
 	out, err := cmd.CombinedOutput()
 	return string(out), err
@@ -158,16 +177,26 @@ func (o *oracle) requests() []string {
 // serve answers any wheel's URL with a wheel that holds nothing but its metadata.
 func (o *oracle) serve(w http.ResponseWriter, r *http.Request) {
 	name := path.Base(r.URL.Path)
-	wheel, err := pypa.ParseWheelName(name)
-	if err != nil {
+	wheel := emptyWheel(name)
+	if wheel == nil {
 		http.NotFound(w, r)
 		return
 	}
 	o.mu.Lock()
 	o.seen = append(o.seen, name)
 	o.mu.Unlock()
+	_, _ = w.Write(wheel) // the client sees a short answer
+}
+
+// emptyWheel returns a wheel of a name, always the same; nil where it is not a wheel's name.
+func emptyWheel(name string) []byte {
+	wheel, err := pypa.ParseWheelName(name)
+	if err != nil {
+		return nil
+	}
 	info := wheel.Name + "-" + wheel.Version + ".dist-info/"
-	z := zip.NewWriter(w)
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
 	for _, file := range [][2]string{
 		{"METADATA", fmt.Sprintf("Metadata-Version: 2.1\nName: %s\nVersion: %s\n", wheel.Name, wheel.Version)},
 		{"WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"},
@@ -175,11 +204,29 @@ func (o *oracle) serve(w http.ResponseWriter, r *http.Request) {
 	} {
 		entry, err := z.Create(info + file[0])
 		if err != nil {
-			return
+			return nil
 		}
 		if _, err := entry.Write([]byte(file[1])); err != nil {
-			return
+			return nil
 		}
 	}
-	_ = z.Close() // the client sees a short answer
+	if err := z.Close(); err != nil {
+		return nil
+	}
+	return b.Bytes()
+}
+
+// pylockHash is a wheel of a pylock.toml with its hash, without which uv takes none.
+var pylockHash = regexp.MustCompile(`url = "[^"]*/([^"/]+\.whl)"[^{}]*hashes = \{ sha256 = "([0-9a-f]{64})"`)
+
+// rehash gives the wheels of a pylock.toml the hashes of the made-up ones.
+func rehash(lock []byte) []byte {
+	return pylockHash.ReplaceAllFunc(lock, func(entry []byte) []byte {
+		m := pylockHash.FindSubmatch(entry)
+		name, err := url.PathUnescape(string(m[1]))
+		if err != nil {
+			return entry
+		}
+		return bytes.Replace(entry, m[2], fmt.Appendf(nil, "%x", sha256.Sum256(emptyWheel(name))), 1)
+	})
 }
