@@ -37,10 +37,11 @@ type Stats struct {
 
 // StartBuild asks for a build (POST /v1/builds): of one image by Image, or of all of a project by Dir.
 type StartBuild struct {
-	Image string `json:"image,omitempty"` // name, label, tag or ID
-	Dir   string `json:"dir,omitempty"`   // a directory in or above which a project is watched
-	Force bool   `json:"force,omitempty"` // build even what is ready; layers that exist are still reused
-	Push  bool   `json:"push,omitempty"`  // publish to the registry even if the policy is on-request
+	Image   string `json:"image,omitempty"`   // name, label, tag or ID
+	Dir     string `json:"dir,omitempty"`     // a directory in or above which a project is watched
+	Refresh bool   `json:"refresh,omitempty"` // resolve anew what is not pinned, and build that
+	Force   bool   `json:"force,omitempty"`   // build even what is ready; layers that exist are still reused
+	Push    bool   `json:"push,omitempty"`    // publish to the registry even if the policy is on-request
 }
 
 // BuildList answers GET and POST /v1/builds; newest first.

@@ -96,7 +96,7 @@ func wire(cfg *config.Config, log *slog.Logger, st *store.Store, ephemeral bool)
 	}
 	closeAll := st.Close
 	if ephemeral {
-		deps.Retry, deps.Grace = 0, 300*time.Millisecond
+		deps.Retry, deps.Grace = 0, 0 // one command looks once
 	} else {
 		w, err := watch.New(watch.Deps{Log: log, Quiet: cfg.Watch.Quiet, Max: cfg.Watch.Max})
 		if err != nil {
@@ -132,6 +132,8 @@ func pipeline(cfg *config.Config, log *slog.Logger, st *store.Store, transport *
 		Docker:   eng,
 		CA:       caBundle(cfg),
 		Locks:    locks,
+		Resolver: resolver(cfg, log, st, os.Environ()),
+		WasReady: func(name string) bool { _, ok := st.ReadyImage(name); return ok },
 		Now:      time.Now,
 	}
 	p.DockerUp = func(ctx context.Context) error {

@@ -14,7 +14,7 @@ import (
 )
 
 func (a *app) buildCmd() *cobra.Command {
-	var force, push, noWait, noDaemon bool
+	var force, push, refresh, noWait, noDaemon bool
 	wait, timeout := true, ""
 	cmd := &cobra.Command{
 		Use:   "build [IMAGE|DIR]",
@@ -32,7 +32,7 @@ built again. --no-daemon does the whole job in this process, for CI.`,
 			if err != nil {
 				return err
 			}
-			j := &job{req: api.StartBuild{Force: force, Push: push}}
+			j := &job{req: api.StartBuild{Force: force, Push: push, Refresh: refresh}}
 			if noDaemon {
 				return a.buildHere(cmd, j, first(args), limit)
 			}
@@ -50,6 +50,7 @@ built again. --no-daemon does the whole job in this process, for CI.`,
 	}
 	f := cmd.Flags()
 	f.BoolVar(&force, "force", false, "build even what is ready; layers that exist are used again")
+	f.BoolVar(&refresh, "refresh", false, "resolve anew what no lock pins (packages, requirements.txt), and build that")
 	f.BoolVar(&push, "push", false, "push to the registry even if registry.push is on-request")
 	f.BoolVar(&wait, "wait", true, "wait until the images are ready")
 	f.BoolVar(&noWait, "no-wait", false, "start the builds, print their IDs, and do not wait")

@@ -109,8 +109,8 @@ func (l *loop) list(req api.StartBuild, want func(*image) bool) api.BuildList {
 		if !want(im) {
 			continue
 		}
-		if im.view.State == api.Ready && (req.Force || (req.Push && im.held()) || len(im.view.Differs) > 0) {
-			l.enqueue(im, cmp.Or(causeOfRebuild(im.view.Differs), "asked for"), RunOptions{Push: req.Push, Force: req.Force})
+		if im.view.State == api.Ready && (req.Force || req.Refresh || (req.Push && im.held()) || len(im.view.Differs) > 0) {
+			l.enqueue(im, cmp.Or(causeOfRebuild(im.view.Differs), "asked for"), RunOptions{Push: req.Push, Force: req.Force || req.Refresh, Fresh: req.Refresh})
 		}
 		r := l.runs[im.view.Name]
 		switch {

@@ -34,7 +34,7 @@ type Deps struct {
 	Log     *slog.Logger
 	// Concurrent is how many builds run at once.
 	Concurrent int
-	// Grace is how long an input may be wrong before that is a failure and not a file half written.
+	// Grace is how long an input may be wrong before that is a failure and not a file half written; 0: it is one at once.
 	Grace time.Duration
 	// Retry is the wait before a build that failed for want of a network or an engine
 	// is tried again; it doubles up to an hour. 0: never.
@@ -91,6 +91,7 @@ type Runner interface {
 type RunOptions struct {
 	Push  bool // publish to the registry though the policy is on-request
 	Force bool // publish though the targets have the image
+	Fresh bool // resolve anew what is not pinned
 }
 
 // Outcome is what a run achieved, whether or not it ended well.

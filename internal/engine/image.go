@@ -44,7 +44,7 @@ func decide(old *image, now Spec, at time.Time, grace time.Duration) step {
 		return lack
 	}
 	if now.Err != nil {
-		fresh := old == nil || old.badSince.IsZero() || at.Sub(old.badSince) < grace
+		fresh := grace > 0 && (old == nil || old.badSince.IsZero() || at.Sub(old.badSince) < grace)
 		if now.Half && fresh {
 			return await
 		}

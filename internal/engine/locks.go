@@ -12,6 +12,7 @@ import (
 
 	"github.com/imgspecd/imgspecd/api"
 	"github.com/imgspecd/imgspecd/internal/lockfile"
+	"github.com/imgspecd/imgspecd/internal/plan"
 )
 
 // Locks reads lockfiles. Reading one to see whether it is whole and reading it to
@@ -19,7 +20,7 @@ import (
 type Locks struct {
 	mu   sync.Mutex
 	key  string // of what is kept: digests of the lock and of pyproject.toml
-	lock *lockfile.UV
+	lock lockfile.Lock
 	good string // key of the last lock that was found whole
 }
 
@@ -32,8 +33,11 @@ func (s Spec) lockPath() string {
 	return filepath.Join(s.Cwd, r)
 }
 
-// isLock reports whether the spec's requirements are a uv.lock; flytekit goes by the name too.
-func (s Spec) isLock() bool { return filepath.Base(s.Fields.Requirements()) == "uv.lock" }
+// isLock reports whether the spec's requirements are a lock; flytekit goes by the name too.
+func (s Spec) isLock() bool { return plan.Locked(s.Fields) }
+
+// needsProject reports whether the lock is nothing without the pyproject.toml beside it.
+func (s Spec) needsProject() bool { return lockfile.Kind(s.lockPath()) != lockfile.FormatPylock }
 
 // check says whether a lock is whole, as the spec was named from it.
 func (l *Locks) check(s Spec) error {
@@ -47,18 +51,18 @@ func (l *Locks) check(s Spec) error {
 	if known {
 		return nil
 	}
-	uv, err := lockfile.ParseUV(lock, project)
+	parsed, err := lockfile.Parse(s.lockPath(), lock, project)
 	if err != nil {
 		return err
 	}
 	l.mu.Lock()
-	l.key, l.lock, l.good = key, uv, key
+	l.key, l.lock, l.good = key, parsed, key
 	l.mu.Unlock()
 	return nil
 }
 
 // take returns the lock for a build, and lets go of it.
-func (l *Locks) take(s Spec) (*lockfile.UV, error) {
+func (l *Locks) take(s Spec) (lockfile.Lock, error) {
 	lock, project, key, err := readLock(s)
 	if err != nil {
 		return nil, err
@@ -66,11 +70,11 @@ func (l *Locks) take(s Spec) (*lockfile.UV, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.key == key && l.lock != nil {
-		uv := l.lock
+		kept := l.lock
 		l.key, l.lock = "", nil
-		return uv, nil
+		return kept, nil
 	}
-	return lockfile.ParseUV(lock, project)
+	return lockfile.Parse(s.lockPath(), lock, project)
 }
 
 // readLock reads the lock and the pyproject.toml beside it, and makes sure that
@@ -80,11 +84,12 @@ func readLock(s Spec) (lock, project []byte, key string, err error) {
 	if lock, err = os.ReadFile(path); err != nil {
 		return nil, nil, "", err
 	}
-	sum := digest(lock)
-	for _, in := range s.Named.Inputs {
-		if in.Named && in.Digest != sum && filepath.Clean(in.Path) == path {
-			return nil, nil, "", fmt.Errorf("%s: %w", relTo(s.Dir, path), ErrStale)
-		}
+	if err := s.sameAsNamed(path, lock); err != nil {
+		return nil, nil, "", err
+	}
+	sum := path + digest(lock) // the format follows from the name
+	if !s.needsProject() {
+		return lock, nil, sum, nil
 	}
 	beside := filepath.Join(filepath.Dir(path), "pyproject.toml")
 	project, err = os.ReadFile(beside)
@@ -92,7 +97,7 @@ func readLock(s Spec) (lock, project []byte, key string, err error) {
 		return nil, nil, "", &api.Error{
 			Code:    api.CodeInvalid,
 			Message: fmt.Sprintf("%s needs a pyproject.toml beside it", relTo(s.Dir, path)),
-			Hint:    "flytekit refuses a lock without it; uv init makes one",
+			Hint:    "flytekit refuses a lock without it",
 		}
 	}
 	if err != nil {

@@ -30,6 +30,8 @@ type Pipeline struct {
 	DockerUp func(ctx context.Context) error // nil error: an engine answers
 	CA       []byte                          // CA bundle for images whose base has none; may be empty
 	Locks    *Locks
+	Resolver Resolver
+	WasReady func(name string) bool // an image of this name was made ready here before
 	Now      func() time.Time
 }
 
@@ -59,6 +61,7 @@ func (p *Pipeline) Run(ctx context.Context, s Spec, o RunOptions, obs Observer) 
 	var out Outcome
 	defer func() { out.Stats.TotalMS = p.since(begin) }()
 
+	s.Fresh = o.Fresh
 	pl, b, err := p.plan(ctx, s, obs.Progress)
 	if err != nil {
 		return out, err
@@ -97,7 +100,7 @@ func (p *Pipeline) plan(ctx context.Context, s Spec, report progress.Func) (*pla
 	if err := plan.Check(s.Fields); err != nil {
 		return nil, nil, err
 	}
-	lock, err := p.Locks.take(s)
+	pins, err := p.pins(ctx, s)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -107,8 +110,8 @@ func (p *Pipeline) plan(ctx context.Context, s Spec, report progress.Func) (*pla
 	}
 	in := plan.Input{Spec: s.Fields, Name: s.Named.Name, Tag: s.Named.Tag, ID: s.Named.ID, Base: b.Info, CA: p.CA}
 	if b.Info.Python != nil {
-		if in.Artifacts, err = lock.Select(b.Info.Environment()); err != nil {
-			return nil, nil, fmt.Errorf("%s: %w", relTo(s.Dir, s.lockPath()), err)
+		if in.Artifacts, err = pins(b.Info.Environment()); err != nil {
+			return nil, nil, err
 		}
 	}
 	pl, err := plan.Make(in)
