@@ -132,6 +132,7 @@ func pipeline(cfg *config.Config, log *slog.Logger, st *store.Store, transport *
 		Docker:   eng,
 		CA:       caBundle(cfg),
 		Locks:    locks,
+		Logins:   wheels.Learn,
 		Resolver: resolver(cfg, log, st, os.Environ()),
 		WasReady: func(name string) bool { _, ok := st.ReadyImage(name); return ok },
 		Now:      time.Now,

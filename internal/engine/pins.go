@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/imgspecd/imgspecd/api"
+	"github.com/imgspecd/imgspecd/internal/index"
 	"github.com/imgspecd/imgspecd/internal/lockfile"
 	"github.com/imgspecd/imgspecd/internal/pypa"
 	"github.com/imgspecd/imgspecd/internal/resolve"
@@ -18,6 +19,8 @@ import (
 // Resolver pins what is not pinned.
 type Resolver interface {
 	Resolve(ctx context.Context, r resolve.Request) (pylock []byte, at time.Time, err error)
+	Inputs(r resolve.Request) ([]string, error) // files that the answer depends on
+	Logins(r resolve.Request) []string          // URLs of indexes that hold credentials
 }
 
 // pins finds out what a spec's packages are pinned by. A lock is read before the base image is looked for, so that
@@ -30,6 +33,7 @@ func (p *Pipeline) pins(ctx context.Context, s Spec) (func(pypa.Environment) ([]
 	if err != nil {
 		return nil, err
 	}
+	p.learnLogins(s)
 	return func(env pypa.Environment) ([]lockfile.Artifact, error) {
 		as, err := lock.Select(env)
 		if err != nil {
@@ -42,39 +46,62 @@ func (p *Pipeline) pins(ctx context.Context, s Spec) (func(pypa.Environment) ([]
 // resolve pins the requirements and packages of a spec as the default builder would install them, for one environment.
 // An image that is ready under this name keeps the answer it was made from, unless a build asks for a fresh one.
 func (p *Pipeline) resolve(ctx context.Context, s Spec, env pypa.Environment) ([]lockfile.Artifact, error) {
-	r := resolve.Request{
-		Environment: env, Flytekit: s.Flytekit,
-		// The default builder's Python comes from conda, which brings pip along; runtime_packages need it.
-		Packages:         append([]string{"pip"}, s.Fields.Packages()...),
-		PipExtraIndexURL: s.Fields.Texts("pip_extra_index_url"),
-		Fresh:            s.Fresh, Keep: !s.Fresh && p.WasReady(s.Named.Name),
+	r, err := s.request()
+	if err != nil {
+		return nil, err
 	}
-	r.PipIndex, r.PipExtraArgs = s.Fields.Str("pip_index"), s.Fields.Str("pip_extra_args")
-	if file := s.Fields.Requirements(); file != "" {
-		path := s.lockPath()
-		r.Dir = filepath.Dir(path)
-		if lockfile.Kind(file) == lockfile.FormatPyproject {
-			r.Pyproject = path
-		} else {
-			text, err := os.ReadFile(path)
-			if err != nil {
-				return nil, err
-			}
-			if err := s.sameAsNamed(path, text); err != nil {
-				return nil, err
-			}
-			r.Requirements = text
-		}
-	}
+	r.Environment = env
+	r.Fresh, r.Keep = s.Fresh, !s.Fresh && p.WasReady(s.Named.Name)
 	text, _, err := p.Resolver.Resolve(ctx, r)
 	if err != nil {
 		return nil, err
+	}
+	for _, url := range p.Resolver.Logins(r) {
+		p.Logins(index.Index{URL: url})
 	}
 	lock, err := lockfile.ParsePylock("pylock.toml", text)
 	if err != nil {
 		return nil, fmt.Errorf("read what uv resolved: %w", err)
 	}
 	return lock.Select(env)
+}
+
+// request is what a spec without a lock asks to be pinned; the environment is still to be filled in.
+func (s Spec) request() (resolve.Request, error) {
+	r := resolve.Request{
+		Flytekit: s.Flytekit,
+		// The default builder's Python comes from conda, which brings pip along; runtime_packages need it.
+		Packages: append([]string{"pip"}, s.Fields.Packages()...),
+		PipIndex: s.Fields.Str("pip_index"), PipExtraArgs: s.Fields.Str("pip_extra_args"),
+		PipExtraIndexURL: s.Fields.Texts("pip_extra_index_url"),
+	}
+	file := s.Fields.Requirements()
+	if file == "" {
+		return r, nil
+	}
+	path := s.lockPath()
+	r.Dir = filepath.Dir(path)
+	if lockfile.Kind(file) == lockfile.FormatPyproject {
+		r.Pyproject = path
+		return r, nil
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return r, err
+	}
+	r.Requirements = text
+	return r, s.sameAsNamed(path, text)
+}
+
+// learnLogins tells the index client of the indexes that the pyproject.toml beside a lock names: it may have logins for them.
+func (p *Pipeline) learnLogins(s Spec) {
+	project, err := os.ReadFile(filepath.Join(filepath.Dir(s.lockPath()), "pyproject.toml"))
+	if err != nil {
+		return // a lock that needs one has said so
+	}
+	if named, err := index.FromPyproject(project); err == nil {
+		p.Logins(named...)
+	}
 }
 
 // sameAsNamed makes sure that a file still is the one whose content is in the name.

@@ -93,6 +93,7 @@ func (out *Reading) watch(s Spec) {
 		out.Files = append(out.Files, s.lockPath(), filepath.Join(filepath.Dir(s.lockPath()), "pyproject.toml"))
 	} else if path := s.Fields.Requirements(); path != "" {
 		out.Files = append(out.Files, s.lockPath())
+		out.Files = append(out.Files, s.included...)
 	}
 }
 
@@ -107,6 +108,28 @@ func (r *ProjectReader) name(s *Spec) {
 		err = r.whole(*s)
 	}
 	s.fail(err)
+	r.include(s)
+}
+
+// include notes the files that a requirements file names with -r and -c: flytekit's name does not see them.
+func (r *ProjectReader) include(s *Spec) {
+	if r.Pipeline == nil || s.Err != nil || s.isLock() || s.Fields.Requirements() == "" {
+		return
+	}
+	req, err := s.request()
+	if err != nil {
+		return // the build will say it
+	}
+	files, _ := r.Pipeline.Resolver.Inputs(req) // as far as they can be read; the build says what cannot
+	for _, f := range files {
+		if f == s.lockPath() {
+			continue
+		}
+		s.included = append(s.included, f)
+		if b, err := os.ReadFile(f); err == nil {
+			s.Named.Inputs = append(s.Named.Inputs, imagespec.Input{Path: f, Digest: digest(b)})
+		}
+	}
 }
 
 // whole says whether the lock of a spec, if it has one, is not half written.

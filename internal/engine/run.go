@@ -14,6 +14,7 @@ import (
 	"github.com/imgspecd/imgspecd/api"
 	"github.com/imgspecd/imgspecd/internal/base"
 	"github.com/imgspecd/imgspecd/internal/builder"
+	"github.com/imgspecd/imgspecd/internal/index"
 	"github.com/imgspecd/imgspecd/internal/plan"
 	"github.com/imgspecd/imgspecd/internal/progress"
 	"github.com/imgspecd/imgspecd/internal/publish"
@@ -31,6 +32,7 @@ type Pipeline struct {
 	CA       []byte                          // CA bundle for images whose base has none; may be empty
 	Locks    *Locks
 	Resolver Resolver
+	Logins   func(...index.Index)   // tells the index client of indexes that need a login
 	WasReady func(name string) bool // an image of this name was made ready here before
 	Now      func() time.Time
 }

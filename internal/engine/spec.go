@@ -22,6 +22,7 @@ type Spec struct {
 	Named     imagespec.Named
 	Flytekit  string
 	Python    string         // the project's minor, e.g. 3.11; empty when nothing says it
+	included  []string       // files that its requirements name with -r and -c
 	Fresh     bool           // requirements that are not pinned are resolved anew, however young the last answer is
 	Policy    Policy         // what the settings say for its project
 	Err       *api.Error     // it has no name, or an input is not to be believed

@@ -5,6 +5,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/imgspecd/imgspecd/api"
 )
@@ -132,5 +133,27 @@ ImageBuildEngine.build(workflow.image)
 		if !strings.Contains(strings.Join(strings.Fields(out), " "), want) {
 			t.Errorf("flytekit prints\n%s, without %q", out, want)
 		}
+	}
+}
+
+// A file that requirements.txt includes changes the content and not the name: status says so, and a build follows.
+func TestIncludedRequirementsAreSeen(t *testing.T) {
+	need(t, varUV, varFlytekit, varBase)
+	d := startDaemon(t, "IMGSPECD_DOCKER_USE=never", "IMGSPECD_UV_PATH="+os.Getenv(varUV))
+	p := newProject(t, spec{name: "included", base: os.Getenv(varBase)})
+	p.write("requirements.txt", "-r more.txt\n")
+	p.write("more.txt", "six==1.17.0\n")
+	p.write("workflow.py", fmt.Sprintf("from flytekit import ImageSpec\n\nimage = ImageSpec(name=\"included\", base_image=%q, requirements=\"requirements.txt\")\n", os.Getenv(varBase)))
+	label := d.watch(p.dir).Label
+	first := d.ready(label, "")
+	p.write("more.txt", "six==1.16.0\n")
+	eventually(t, "status says that the content differs", 30*time.Second, func() bool {
+		im, err := d.Image(t.Context(), label, 0)
+		return err == nil && im.Name == first.Name && strings.Contains(strings.Join(im.Differs, " "), "more.txt")
+	})
+	d.cli("build", label)
+	im := d.ready(label, "")
+	if im.Name != first.Name || im.Digest == first.Digest || len(im.Differs) != 0 {
+		t.Errorf("after the build: %+v", im)
 	}
 }
