@@ -229,7 +229,7 @@ func sourcePrint(n imagespec.Named) (print string, files []string) {
 	_ = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error { // what cannot be read was not loaded
 		switch {
 		case err != nil:
-			return nil
+			return nil //nolint:nilerr // as said above
 		case d.IsDir() && path != root && notLoaded(path):
 			return filepath.SkipDir
 		case d.IsDir() || (filepath.Ext(path) != ".py" && filepath.Ext(path) != ".so"):

@@ -159,7 +159,7 @@ func TestLocate(t *testing.T) {
 	own := newPrivate(t, map[string][]byte{demo: b})
 	plain := newPrivate(t, map[string][]byte{demo: b})
 	plain.noHash = true
-	down := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) }))
+	down := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) }))
 	defer down.Close()
 	at := func(urls ...string) []Index {
 		var out []Index

@@ -22,6 +22,7 @@ type Lock interface {
 // Format is a kind of file that says what to install.
 type Format string
 
+// The formats. Those that are not locks have to be resolved.
 const (
 	FormatUV           Format = "uv.lock"
 	FormatPoetry       Format = "poetry.lock"
