@@ -18,13 +18,14 @@ type job struct {
 	composed composed
 	project  *project // nil: no pyproject.toml
 	options  options
+	prefer   []Pin // versions to take where they satisfy
 	fresh    bool
 	unset    []string // variables that the text uses and uv does not get
 }
 
 // prepare reads all that a request names, and takes its key.
 func (r *Resolver) prepare(req Request) (*job, error) {
-	j := &job{dir: req.Dir, fresh: req.Fresh}
+	j := &job{dir: req.Dir, fresh: req.Fresh, prefer: req.Installed}
 	var err error
 	if j.python, j.platform, err = target(req.Environment); err != nil {
 		return nil, err
@@ -41,6 +42,12 @@ func (r *Resolver) prepare(req Request) (*job, error) {
 func (r *Resolver) read(req Request, j *job) (err error) {
 	if j.options, err = req.options(); err != nil {
 		return err
+	}
+	if j.options.exact && len(req.Installed) > 0 {
+		return &Error{
+			Kind: Invalid, Reason: "pip_extra_args: --exact would take away what the base image has installed",
+			Hint: "leave it out, or name all packages in one spec",
+		}
 	}
 	lines := req.lines()
 	if req.Pyproject != "" {
@@ -133,6 +140,7 @@ func (r *Resolver) keyOf(j *job) string {
 		Requirements, Constraints, Overrides []string
 		Default                              string
 		Args, Extra, Links, Environment      []string
+		Installed, Renew                     []string `json:",omitempty"`
 	}{
 		Format: 1, Python: j.python, Platform: j.platform,
 		Requirements: public(j.composed.requirements), Constraints: public(j.composed.constraints), Overrides: public(j.composed.overrides),
@@ -145,6 +153,12 @@ func (r *Resolver) keyOf(j *job) string {
 		if name, _, _ := strings.Cut(kv, "="); deciding[name] {
 			q.Environment = append(q.Environment, redact(kv))
 		}
+	}
+	for _, p := range j.prefer {
+		q.Installed = append(q.Installed, p.Name+"=="+p.Version)
+	}
+	if len(j.prefer) > 0 {
+		q.Renew = j.options.renew
 	}
 	b, err := json.Marshal(q)
 	if err != nil {

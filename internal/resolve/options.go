@@ -15,6 +15,8 @@ type options struct {
 	extra     []string
 	findLinks []string
 	files     []optionFile
+	renew     []string // which installed versions do not count
+	exact     bool     // what is installed and not required goes
 }
 
 // optionFile is a file that -r, -c or --override names.
@@ -35,6 +37,9 @@ const (
 	extraValue
 	linksValue
 	fileValue // a file that decides the answer too
+	renew     // installed versions do not count
+	renewValue
+	exact
 )
 
 // known are the options that pip_extra_args may hold, by the name that uv knows them by.
@@ -49,13 +54,14 @@ var known = map[string]kind{
 	"--prerelease": passValue, "--resolution": passValue, "--index-strategy": passValue,
 	"--exclude-newer": passValue, "--only-binary": passValue, "--no-binary": passValue, "--torch-backend": passValue,
 	"--no-build": drop, "--require-hashes": drop, "--no-verify-hashes": drop, "--verify-hashes": drop,
-	"--upgrade": drop, "-U": drop, "--reinstall": drop, "--force-reinstall": drop, "--compile-bytecode": drop, "--compile": drop,
+	"--upgrade": renew, "-U": renew, "--reinstall": renew, "--force-reinstall": renew, "--exact": exact,
+	"--upgrade-package": renewValue, "-P": renewValue, "--reinstall-package": renewValue, "--compile-bytecode": drop, "--compile": drop,
 	"--no-compile-bytecode": drop, "--no-compile": drop, "--no-cache": drop, "--no-cache-dir": drop, "-n": drop, "--system": drop,
 	"--break-system-packages": drop, "--no-build-isolation": drop, "--quiet": drop, "-q": drop, "--verbose": drop, "-v": drop,
-	"--strict": drop, "--no-progress": drop, "--refresh": drop, "--no-config": drop, "--exact": drop,
-	"--link-mode": dropValue, "--cache-dir": dropValue, "--upgrade-package": dropValue, "-P": dropValue, "--color": dropValue,
-	"--keyring-provider":  dropValue, // what runs here is the user's to say: index.keyring
-	"--reinstall-package": dropValue, "--refresh-package": dropValue, "--config-setting": dropValue, "--config-settings": dropValue,
+	"--strict": drop, "--no-progress": drop, "--refresh": drop, "--no-config": drop,
+	"--link-mode": dropValue, "--cache-dir": dropValue, "--color": dropValue,
+	"--keyring-provider": dropValue, // what runs here is the user's to say: index.keyring
+	"--refresh-package":  dropValue, "--config-setting": dropValue, "--config-settings": dropValue,
 	"--no-build-isolation-package": dropValue, "--no-build-package": dropValue,
 }
 
@@ -78,7 +84,7 @@ func (req Request) options() (options, error) {
 		if !ok {
 			return o, unknownOption(name)
 		}
-		if k != drop && k != pass && !given {
+		if !k.flag() && !given {
 			if len(words) == 0 {
 				return o, &Error{Kind: Invalid, Reason: fmt.Sprintf("pip_extra_args: %s has no value", name)}
 			}
@@ -88,6 +94,9 @@ func (req Request) options() (options, error) {
 	}
 	return o, nil
 }
+
+// flag reports an option without a value.
+func (k kind) flag() bool { return k == drop || k == pass || k == renew || k == exact }
 
 func unknownOption(name string) *Error {
 	e := &Error{
@@ -105,6 +114,12 @@ func (o *options) take(k kind, name, value string) {
 	case drop, dropValue:
 	case pass:
 		o.args = append(o.args, name)
+	case renew:
+		o.renew = append(o.renew, "--upgrade")
+	case renewValue:
+		o.renew = append(o.renew, "--upgrade-package="+value)
+	case exact:
+		o.exact = true
 	case passValue:
 		o.args = append(o.args, name+"="+value)
 	case indexValue:

@@ -49,6 +49,9 @@ type Request struct {
 	Packages  []string
 	// Flytekit is the version that is added unless the requirements name flytekit; empty, or a development version: any.
 	Flytekit string
+	// Installed is what is in the environment already. As `uv pip install` does there, a version of it stays where it
+	// satisfies the requirements, and is another otherwise.
+	Installed []Pin
 
 	PipIndex         string
 	PipExtraIndexURL []string
@@ -57,6 +60,9 @@ type Request struct {
 	Fresh bool // look anew, however young the last answer is
 	Keep  bool // take the last answer, however old it is: its image is ready
 }
+
+// Pin is a package in one version.
+type Pin struct{ Name, Version string }
 
 // Resolver answers requests. Safe for concurrent use.
 type Resolver struct {

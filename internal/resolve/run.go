@@ -108,6 +108,14 @@ func (r *Resolver) args(j *job, tmp string) ([]string, error) {
 		args = append(args, "--"+option, file)
 	}
 	args = append(args, j.options.args...)
+	if len(j.prefer) > 0 {
+		// The file that uv writes to: it keeps to the versions that it finds there.
+		file, err := put("pylock.toml", asLock(j.prefer))
+		if err != nil {
+			return nil, err
+		}
+		args = append(append(args, j.options.renew...), "--output-file", file)
+	}
 	if j.project != nil {
 		file, err := put("pyproject.toml", j.project.text)
 		if err != nil {
@@ -116,6 +124,16 @@ func (r *Resolver) args(j *job, tmp string) ([]string, error) {
 		args = append(args, file)
 	}
 	return append(args, "-"), nil
+}
+
+// asLock writes versions as a lock that says nothing else.
+func asLock(pins []Pin) []byte {
+	var b strings.Builder
+	b.WriteString("lock-version = \"1.0\"\ncreated-by = \"imgspecd\"\n")
+	for _, p := range pins {
+		fmt.Fprintf(&b, "\n[[packages]]\nname = %q\nversion = %q\n", p.Name, p.Version)
+	}
+	return []byte(b.String())
 }
 
 // capped keeps the first max bytes.
