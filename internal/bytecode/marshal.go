@@ -1,0 +1,275 @@
+package bytecode
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// The minors whose code objects are known: what follows in a stream has no lengths to skip by.
+const (
+	oldestMinor = 8
+	newestMinor = 14
+)
+
+const (
+	flagRef  = 0x80
+	maxDepth = 2500 // marshal's own is 2000
+)
+
+var errMarshal = errors.New("marshalled code is not understood")
+
+// canonical writes marshalled code again so that it depends on nothing but the code.
+// marshal.dumps marks an object as one that may come again (FLAG_REF) when its
+// reference count is above one, which an unrelated holder in the process changes,
+// and shares equal constants when they happen to be one object (cpython#129724).
+// Here equal atoms are always one object, and only what does come again is marked.
+func canonical(code []byte, minor int) ([]byte, error) {
+	if minor < oldestMinor || minor > newestMinor {
+		return nil, fmt.Errorf("%w: of Python 3.%d", errMarshal, minor)
+	}
+	s := scan{in: code, minor: minor, atoms: make(map[string]int32, len(code)/32)}
+	if err := s.object(0); err != nil {
+		return nil, err
+	}
+	if s.at != len(code) {
+		return nil, fmt.Errorf("%w: %d bytes after its end", errMarshal, len(code)-s.at)
+	}
+	return s.write(), nil
+}
+
+// scan reads a stream into tokens.
+type scan struct {
+	in     []byte
+	at     int
+	minor  int
+	tokens []token
+	refs   []int32          // by number in the input: the token
+	atoms  map[string]int32 // type and content: the first token
+}
+
+// token is a piece of the stream: an object's type with the bytes that follow before
+// its parts, or plain bytes between parts (of a code object).
+type token struct {
+	from, to int
+	is       int32 // the token that the object was read as first; -1 of plain bytes
+	atom     bool
+}
+
+func (s *scan) take(n int) ([]byte, error) {
+	if n < 0 || n > len(s.in)-s.at {
+		return nil, fmt.Errorf("%w: it ends too soon", errMarshal)
+	}
+	b := s.in[s.at : s.at+n]
+	s.at += n
+	return b, nil
+}
+
+func (s *scan) long() (int, error) {
+	b, err := s.take(4)
+	if err != nil {
+		return 0, err
+	}
+	return int(int32(binary.LittleEndian.Uint32(b))), nil
+}
+
+// object reads one object and all that is in it.
+func (s *scan) object(depth int) error {
+	if depth > maxDepth {
+		return fmt.Errorf("%w: it is nested too deep", errMarshal)
+	}
+	from := s.at
+	b, err := s.take(1)
+	if err != nil {
+		return err
+	}
+	kind := b[0] &^ flagRef
+	if kind == 'r' {
+		return s.reference()
+	}
+	me := int32(len(s.tokens))
+	if b[0]&flagRef != 0 {
+		s.refs = append(s.refs, me)
+	}
+	s.tokens = append(s.tokens, token{from: from, is: me})
+	parts, atom, err := s.payload(kind)
+	if err != nil {
+		return err
+	}
+	s.tokens[me].to = s.at
+	if atom {
+		s.merge(me)
+	}
+	if kind == 'c' {
+		return s.code(depth)
+	}
+	if kind == '{' {
+		return s.dict(depth)
+	}
+	for range parts {
+		if err := s.object(depth + 1); err != nil {
+			return err
+		}
+	}
+	if kind == '>' || kind == '<' {
+		s.sort(int(me)+1, parts)
+	}
+	return nil
+}
+
+// sort puts the atoms of a set in an order: Python's is by what marks they have, and
+// before 3.11 by their hashes.
+func (s *scan) sort(first, parts int) {
+	members := s.tokens[first:]
+	if len(members) != parts || slices.ContainsFunc(members, func(t token) bool { return !t.atom }) {
+		return
+	}
+	slices.SortStableFunc(members, func(a, b token) int { return strings.Compare(s.text(a), s.text(b)) })
+}
+
+// text is an atom's type and content.
+func (s *scan) text(t token) string {
+	t = s.tokens[t.is]
+	return string(s.in[t.from]&^flagRef) + string(s.in[t.from+1:t.to])
+}
+
+// payload reads what follows a type, and says how many objects come then, and
+// whether this one is a value that may stand for all that are equal to it.
+func (s *scan) payload(kind byte) (parts int, atom bool, err error) {
+	size := 0
+	switch kind {
+	case '0', 'N', 'F', 'T', 'S', '.', 'c', '{': // single, or of parts
+		return 0, false, nil
+	case 'i':
+		size = 4
+	case 'g', 'I':
+		size = 8
+	case 'y':
+		size = 16
+	case 'l':
+		if size, err = s.long(); err != nil {
+			return 0, false, err
+		}
+		size = 2 * max(size, -size)
+	case 's', 't', 'u', 'a', 'A':
+		if size, err = s.long(); err != nil {
+			return 0, false, err
+		}
+	case 'z', 'Z':
+		b, err := s.take(1)
+		if err != nil {
+			return 0, false, err
+		}
+		size = int(b[0])
+	case ')':
+		b, err := s.take(1)
+		if err != nil {
+			return 0, false, err
+		}
+		return int(b[0]), false, nil
+	case '(', '[', '<', '>':
+		parts, err = s.long()
+		return parts, false, err
+	case ':':
+		return 3, false, nil
+	default:
+		return 0, false, fmt.Errorf("%w: type %q", errMarshal, kind)
+	}
+	_, err = s.take(size)
+	return 0, true, err
+}
+
+// merge makes an atom the same as an equal one before it.
+func (s *scan) merge(me int32) {
+	t := &s.tokens[me]
+	t.atom = true
+	text := s.text(*t)
+	if first, ok := s.atoms[text]; ok {
+		t.is = first
+		return
+	}
+	s.atoms[text] = me
+}
+
+func (s *scan) reference() error {
+	n, err := s.long()
+	if err != nil {
+		return err
+	}
+	if n < 0 || n >= len(s.refs) {
+		return fmt.Errorf("%w: it refers to what was not there", errMarshal)
+	}
+	t := s.tokens[s.refs[n]]
+	s.tokens = append(s.tokens, token{is: t.is, atom: t.atom})
+	return nil
+}
+
+// dict reads keys and values up to the null that ends them.
+func (s *scan) dict(depth int) error {
+	for {
+		if s.at < len(s.in) && s.in[s.at]&^flagRef == '0' {
+			return s.object(depth + 1)
+		}
+		if err := s.object(depth + 1); err != nil {
+			return err
+		}
+	}
+}
+
+// code reads a code object: numbers, objects, the first line's number, objects.
+func (s *scan) code(depth int) error {
+	numbers, before, after := 5, 8, 2
+	if s.minor < 11 {
+		numbers, before, after = 6, 8, 1
+	}
+	for _, step := range []struct{ numbers, objects int }{{numbers, before}, {1, after}} {
+		from := s.at
+		if _, err := s.take(4 * step.numbers); err != nil {
+			return err
+		}
+		s.tokens = append(s.tokens, token{from: from, to: s.at, is: -1})
+		for range step.objects {
+			if err := s.object(depth + 1); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// shortest is the length of a token up to which a repetition would be no shorter.
+const shortest = 5
+
+// write puts the tokens down again, with new marks and numbers.
+func (s *scan) write() []byte {
+	uses := make([]int32, len(s.tokens))
+	for _, t := range s.tokens {
+		if t.is >= 0 {
+			uses[t.is]++
+		}
+	}
+	out := make([]byte, 0, len(s.in))
+	numbers := make([]uint32, len(s.tokens)) // from 1; 0: not written yet
+	next := uint32(0)
+	for _, t := range s.tokens {
+		if t.is < 0 {
+			out = append(out, s.in[t.from:t.to]...)
+			continue
+		}
+		if n := numbers[t.is]; n > 0 {
+			out = binary.LittleEndian.AppendUint32(append(out, 'r'), n-1)
+			continue
+		}
+		first := s.tokens[t.is]
+		kind := s.in[first.from] &^ flagRef
+		if uses[t.is] > 1 && !(first.atom && first.to-first.from <= shortest) {
+			kind |= flagRef
+			next++
+			numbers[t.is] = next
+		}
+		out = append(append(out, kind), s.in[first.from+1:first.to]...)
+	}
+	return out
+}
