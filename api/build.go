@@ -18,6 +18,23 @@ type Build struct {
 	Digest  string        `json:"digest,omitempty"`
 	Targets []TargetState `json:"targets,omitempty"`
 	Stats   Stats         `json:"stats"`
+	// Warnings are what is doubtful in the image, though it was built.
+	Warnings []Warning `json:"warnings,omitempty"`
+}
+
+// Warning is something doubtful about one file of a package.
+type Warning struct {
+	Package string `json:"package"`        // name and version
+	File    string `json:"file,omitempty"` // its path in the image; empty: the reason is about several
+	Reason  string `json:"reason"`
+}
+
+// String is the warning in one line.
+func (w Warning) String() string {
+	if w.File == "" {
+		return w.Package + ": " + w.Reason
+	}
+	return w.Package + ": " + w.File + ": " + w.Reason
 }
 
 // Stats counts what a build cost.

@@ -50,6 +50,7 @@ type Image struct {
 	BaseOf   string    `json:"base_of,omitempty"`  // label of the image whose base this is, when no spec but that one's base_image makes it
 	NamedBy  string    `json:"named_by,omitempty"` // run: the name cannot be predicted, and is what the last run told
 	Mismatch *Mismatch `json:"mismatch,omitempty"` // flytekit names it otherwise than imgspecd; then it is not built
+	Warnings []Warning `json:"warnings,omitempty"` // as Build.Warnings, of the image that is ready
 }
 
 // Source says where an image spec comes from.

@@ -26,6 +26,7 @@ type ReadyImage struct {
 	Format   int               // of the layers; plans of different formats cannot be compared
 	Content  map[string]string // what may change the plan and is not in the name
 	Packages []Package         // by name
+	Warnings []api.Warning     `json:",omitempty"`
 }
 
 // Package is a package in an image.

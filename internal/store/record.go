@@ -6,6 +6,8 @@ import (
 	"time"
 
 	bolt "go.etcd.io/bbolt"
+
+	"github.com/imgspecd/imgspecd/api"
 )
 
 // The buckets of the database. Keys and values are as the methods below write them.
@@ -21,7 +23,7 @@ const (
 	bucketLearned  = "learned"
 )
 
-var buckets = []string{bucketMeta, bucketProjects, bucketBuilds, bucketLayers, bucketReady, bucketHistory, bucketBases, bucketFound, bucketLearned, bucketResolved}
+var buckets = []string{bucketMeta, bucketProjects, bucketBuilds, bucketLayers, bucketReady, bucketHistory, bucketBases, bucketFound, bucketLearned, bucketResolved, bucketInstalled}
 
 // How many entries the caches keep. A base's record holds its account files and
 // homes; a found record is what one project's Python files say.
@@ -46,6 +48,9 @@ type LayerRecord struct {
 	Size      int64  // of the blob
 	Installed int64  // of the tar
 	Files     int
+	// Warnings are what the layer's wheels said wrongly of their files. They belong to
+	// its key: a build that finds the layer made tells them again.
+	Warnings []api.Warning `json:",omitempty"`
 }
 
 // Projects lists the watched directories, in the order of their IDs.

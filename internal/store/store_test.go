@@ -201,7 +201,7 @@ func TestLayerWhoseBlobIsGone(t *testing.T) {
 	}
 	s.Close()
 	s = open(t, dir)
-	if got, ok := s.Layer("k"); !ok || got != r {
+	if got, ok := s.Layer("k"); !ok || !reflect.DeepEqual(got, r) {
 		t.Fatalf("Layer = %+v, %v", got, ok)
 	}
 	path, _ := s.BlobPath(digest)

@@ -19,6 +19,15 @@ type File struct {
 	Hash  string // of the content as RECORD has it (sha256=<base64url>), or empty; of entries only
 	Data  []byte
 	Entry Entry
+	// Mismatch is set for a script that is installed rewritten and is not in the archive
+	// what RECORD says. Of other entries whoever reads them finds out.
+	Mismatch *Mismatch
+}
+
+// Mismatch is a hash that RECORD gives, and the one that the content has.
+type Mismatch struct {
+	Want string
+	Got  string // in Want's algorithm; empty where that algorithm proves nothing
 }
 
 // Entry is where in the archive a file's raw stream lies.

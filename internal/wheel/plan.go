@@ -239,12 +239,17 @@ func (p *plan) putScript(e *zipEntry, name string) error {
 	if err != nil {
 		return err
 	}
+	var wrong *Mismatch
+	i, listed := p.rowOf[e.name]
+	if listed {
+		wrong = mismatch(p.rows[i].hash, data)
+	}
 	data = p.rewrite(data)
 	p.moved(e, p.s.Scripts+"/"+name)
-	if i, ok := p.rowOf[e.name]; ok {
+	if listed {
 		p.rows[i].hash, p.rows[i].size = recordHash(data), int64(len(data))
 	}
-	return p.generate(p.s.Scripts+"/"+name, 0o755, data)
+	return p.add(File{Path: p.s.Scripts + "/" + name, Mode: 0o755, Size: int64(len(data)), Data: data, Mismatch: wrong}, e.name)
 }
 
 // launcherOf is the launcher that a script may be the old form of.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"crypto/sha256"
+	"crypto/sha512"
 	"encoding/base64"
 	"encoding/csv"
 	"errors"
@@ -108,4 +109,29 @@ func appendField(b []byte, s string) []byte {
 func recordHash(data []byte) string {
 	sum := sha256.Sum256(data)
 	return "sha256=" + base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+// mismatch compares content with a hash of RECORD; nil: they agree, or there is none.
+func mismatch(want string, data []byte) *Mismatch {
+	name, value, _ := strings.Cut(want, "=")
+	var sum []byte
+	switch name {
+	case "":
+		return nil
+	case "sha256":
+		h := sha256.Sum256(data)
+		sum = h[:]
+	case "sha384":
+		h := sha512.Sum384(data)
+		sum = h[:]
+	case "sha512":
+		h := sha512.Sum512(data)
+		sum = h[:]
+	default: // md5 and the like, which the standard forbids
+		return &Mismatch{Want: want}
+	}
+	if got := base64.RawURLEncoding.EncodeToString(sum); got != strings.TrimRight(value, "=") {
+		return &Mismatch{Want: want, Got: name + "=" + got}
+	}
+	return nil
 }
