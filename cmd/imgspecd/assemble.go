@@ -134,6 +134,7 @@ func pipeline(cfg *config.Config, log *slog.Logger, st *store.Store, transport *
 		Locks:    locks,
 		Logins:   wheels.Learn,
 		Resolver: resolver(cfg, log, st, os.Environ()),
+		Insides:  st,
 		WasReady: func(name string) bool { _, ok := st.ReadyImage(name); return ok },
 		Now:      time.Now,
 	}

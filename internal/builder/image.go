@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"slices"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/partial"
@@ -33,6 +34,13 @@ func newImage(p *plan.Plan, base v1.Image, records []store.LayerRecord, s *store
 	}
 	img := &image{}
 	for _, l := range lower {
+		left, err := leftOut(p, l)
+		if err != nil {
+			return nil, fmt.Errorf("read base: %w", err)
+		}
+		if left {
+			continue
+		}
 		if l, err = ociLayer(l); err != nil {
 			return nil, fmt.Errorf("read base: %w", err)
 		}
@@ -81,6 +89,7 @@ func (i *image) makeManifest() ([]byte, error) {
 // where it is made.
 func config(p *plan.Plan, base *v1.ConfigFile, records []store.LayerRecord) ([]byte, error) {
 	cfg := base.DeepCopy()
+	withhold(p, cfg)
 	made := v1.Time{Time: layer.Epoch}
 	cfg.Created, cfg.Author, cfg.Container = made, "", ""
 	cfg.DockerVersion = "" //nolint:staticcheck // deprecated, but old bases have it, and it is not true of ours
@@ -106,6 +115,41 @@ func config(p *plan.Plan, base *v1.ConfigFile, records []store.LayerRecord) ([]b
 	}
 	cfg.History = append(cfg.History, v1.History{Created: made, CreatedBy: "imgspecd: environment, user, labels", EmptyLayer: true})
 	return json.Marshal(cfg)
+}
+
+// leftOut reports whether the plan does without a layer of the base.
+func leftOut(p *plan.Plan, l v1.Layer) (bool, error) {
+	if len(p.Without) == 0 {
+		return false, nil
+	}
+	id, err := l.DiffID()
+	return slices.Contains(p.Without, id.String()), err
+}
+
+// withhold takes the layers that the plan does without out of a config, with their lines of the history.
+func withhold(p *plan.Plan, cfg *v1.ConfigFile) {
+	if len(p.Without) == 0 {
+		return
+	}
+	gone := make([]bool, len(cfg.RootFS.DiffIDs))
+	var kept []v1.Hash
+	for i, id := range cfg.RootFS.DiffIDs {
+		if gone[i] = slices.Contains(p.Without, id.String()); !gone[i] {
+			kept = append(kept, id)
+		}
+	}
+	var history []v1.History
+	n := 0
+	for _, h := range cfg.History {
+		if !h.EmptyLayer {
+			n++
+			if n <= len(gone) && gone[n-1] {
+				continue
+			}
+		}
+		history = append(history, h)
+	}
+	cfg.RootFS.DiffIDs, cfg.History = kept, history
 }
 
 func (i *image) Layers() ([]v1.Layer, error)         { return append([]v1.Layer(nil), i.layers...), nil }

@@ -21,20 +21,23 @@ type Resolver interface {
 	Resolve(ctx context.Context, r resolve.Request) (pylock []byte, at time.Time, err error)
 	Inputs(r resolve.Request) ([]string, error) // files that the answer depends on
 	Logins(r resolve.Request) []string          // URLs of indexes that hold credentials
+	Indexes(r resolve.Request) []string         // URLs of all indexes, without credentials
 }
 
 // pins finds out what a spec's packages are pinned by. A lock is read before the base image is looked for, so that
 // a wrong one is told at once; what has to be resolved waits for the environment.
-func (p *Pipeline) pins(ctx context.Context, s Spec) (func(pypa.Environment) ([]lockfile.Artifact, error), error) {
+func (p *Pipeline) pins(ctx context.Context, s Spec) (func(pypa.Environment, *installed) ([]lockfile.Artifact, error), error) {
 	if !s.isLock() {
-		return func(env pypa.Environment) ([]lockfile.Artifact, error) { return p.resolve(ctx, s, env) }, nil
+		return func(env pypa.Environment, on *installed) ([]lockfile.Artifact, error) {
+			return p.resolve(ctx, s, env, on)
+		}, nil
 	}
 	lock, err := p.Locks.take(s)
 	if err != nil {
 		return nil, err
 	}
 	p.learnLogins(s)
-	return func(env pypa.Environment) ([]lockfile.Artifact, error) {
+	return func(env pypa.Environment, _ *installed) ([]lockfile.Artifact, error) {
 		as, err := lock.Select(env)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", relTo(s.Dir, s.lockPath()), err)
@@ -43,14 +46,15 @@ func (p *Pipeline) pins(ctx context.Context, s Spec) (func(pypa.Environment) ([]
 	}, nil
 }
 
-// resolve pins the requirements and packages of a spec as the default builder would install them, for one environment.
+// resolve pins the requirements and packages of a spec as the default builder would install them, for one environment and on
+// what is in it already.
 // An image that is ready under this name keeps the answer it was made from, unless a build asks for a fresh one.
-func (p *Pipeline) resolve(ctx context.Context, s Spec, env pypa.Environment) ([]lockfile.Artifact, error) {
+func (p *Pipeline) resolve(ctx context.Context, s Spec, env pypa.Environment, on *installed) ([]lockfile.Artifact, error) {
 	r, err := s.request()
 	if err != nil {
 		return nil, err
 	}
-	r.Environment = env
+	r.Environment, r.Installed = env, on.pins()
 	r.Fresh, r.Keep = s.Fresh, !s.Fresh && p.WasReady(s.Named.Name)
 	text, _, err := p.Resolver.Resolve(ctx, r)
 	if err != nil {
@@ -63,7 +67,11 @@ func (p *Pipeline) resolve(ctx context.Context, s Spec, env pypa.Environment) ([
 	if err != nil {
 		return nil, fmt.Errorf("read what uv resolved: %w", err)
 	}
-	return lock.Select(env)
+	as, err := lock.Select(env)
+	if err != nil {
+		return nil, err
+	}
+	return on.add(as, p.Resolver.Indexes(r))
 }
 
 // request is what a spec without a lock asks to be pinned; the environment is still to be filled in.

@@ -32,6 +32,7 @@ type Pipeline struct {
 	CA       []byte                          // CA bundle for images whose base has none; may be empty
 	Locks    *Locks
 	Resolver Resolver
+	Insides  Insides
 	Logins   func(...index.Index)   // tells the index client of indexes that need a login
 	WasReady func(name string) bool // an image of this name was made ready here before
 	Now      func() time.Time
@@ -80,6 +81,9 @@ func (p *Pipeline) Run(ctx context.Context, s Spec, o RunOptions, obs Observer) 
 	if err != nil {
 		return out, fmt.Errorf("digest of %s: %w", pl.Name, err)
 	}
+	if err := p.remember(s, pl, img); err != nil {
+		return out, err
+	}
 	out.Digest, out.Stats = digest.String(), stats
 	out.Stats.ReadMS, out.Stats.BuildMS = read, p.since(begin)-read
 	obs.Logf("%d packages, %d layers, %d made, %d wheels fetched (%d bytes): %s",
@@ -111,8 +115,12 @@ func (p *Pipeline) plan(ctx context.Context, s Spec, report progress.Func) (*pla
 		return nil, nil, err
 	}
 	in := plan.Input{Spec: s.Fields, Name: s.Named.Name, Tag: s.Named.Tag, ID: s.Named.ID, Base: b.Info, CA: p.CA}
+	on := p.inside(b.Info.Digest)[plan.Prefix(s.Fields)]
+	if on != nil {
+		in.Installed = &plan.Installed{Layers: on.Layers}
+	}
 	if b.Info.Python != nil {
-		if in.Artifacts, err = pins(b.Info.Environment()); err != nil {
+		if in.Artifacts, err = pins(b.Info.Environment(), on); err != nil {
 			return nil, nil, err
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/imgspecd/imgspecd/internal/base"
 	"github.com/imgspecd/imgspecd/internal/imagespec"
 	"github.com/imgspecd/imgspecd/internal/lockfile"
 )
@@ -99,8 +100,7 @@ func checkBase(in Input) error {
 		return &Unsupported{Field: "base_image", Reason: venvDir + " of " + b.Ref + " is no directory", Hint: "choose a base without it"}
 	}
 	if _, ok := b.Files[runtimeDir]; ok && !Locked(in.Spec) {
-		return &Unsupported{Field: "base_image", Reason: b.Ref + " already has the environment " + runtimeDir + ", and adding packages to it",
-			Hint: "name all packages in one spec, or use a lock"}
+		return unknownInside(b)
 	}
 	want := in.Spec.PythonVersion()
 	if want == "" {
@@ -114,6 +114,16 @@ func checkBase(in Input) error {
 			Hint: "set one to match the other"}
 	}
 	return nil
+}
+
+// unknownInside says why packages cannot be added to an environment: which of them stay depends on what is in it.
+func unknownInside(b base.Info) error {
+	hint := "make the base an ImageSpec that is built here, name all packages in one spec, or use a lock"
+	if b.From == "nested" {
+		hint = "build the base again (imgspecd build BASE --force), name all packages in one spec, or use a lock"
+	}
+	return &Unsupported{Field: "base_image", Hint: hint, Reason: b.Ref + " already has the environment " + runtimeDir +
+		", and what is installed there is not known here; adding packages to it"}
 }
 
 // leastLayers is what a plan must have room for: the two below the packages, and

@@ -90,6 +90,10 @@ func packagesKey(l Layer, s wheel.Scheme, owner Owner) string {
 func (p *Plan) Key() string {
 	d := newDigest("image")
 	d.text(p.Platform, p.Base.Digest)
+	if len(p.Without) > 0 {
+		d.text("without")
+		d.text(p.Without...)
+	}
 	for _, l := range p.Layers {
 		d.text(l.Key)
 	}

@@ -25,6 +25,7 @@ type Plan struct {
 	Name     string // the image's full name
 	Platform string // linux/amd64
 	Base     base.Info
+	Without  []string     // diffIDs of layers of the base that the image does not have: its environment, where that is known
 	Prefix   wheel.Scheme // where packages go
 	Owner    Owner        // of what packages install
 	Layers   []Layer      // on top of the base, lowest first; at most MaxLayers
@@ -75,9 +76,15 @@ type Input struct {
 	Tag       string // flytekit's tag
 	ID        string // flytekit's id
 	Base      base.Info
+	Installed *Installed          // what the base has in the environment that packages go into; nil: not known, or nothing
 	Artifacts []lockfile.Artifact // for Base.Environment(); sorted by name. Path, where set, is absolute
 	Labels    map[string]string   // added to the image; must not change from build to build
 	CA        []byte              // PEM bundle for a base that has none; may be nil
+}
+
+// Installed is a base's environment that we made ourselves: nothing but these layers is in it.
+type Installed struct {
+	Layers []string // their diffIDs
 }
 
 // The limits on layers: engines fail past about 125.
@@ -88,10 +95,14 @@ const (
 
 // Make plans an image. The error is an *Unsupported or an *Invalid.
 func Make(in Input) (*Plan, error) {
+	in = in.bare()
 	if err := check(in); err != nil {
 		return nil, err
 	}
-	p := &Plan{Name: in.Name, Platform: in.Base.Platform, Base: in.Base, Prefix: scheme(prefix(in.Spec), in.Base.Python)}
+	p := &Plan{Name: in.Name, Platform: in.Base.Platform, Base: in.Base, Prefix: scheme(Prefix(in.Spec), in.Base.Python)}
+	if in.Installed != nil {
+		p.Without = in.Installed.Layers
+	}
 	env, err := environment(in)
 	if err != nil {
 		return nil, err

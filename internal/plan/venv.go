@@ -2,7 +2,9 @@ package plan
 
 import (
 	"io/fs"
+	"maps"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/imgspecd/imgspecd/internal/base"
@@ -18,9 +20,9 @@ func Locked(spec imagespec.Spec) bool {
 	return file != "" && lockfile.Kind(file).IsLock()
 }
 
-// prefix is the environment that packages go into. The default builder has micromamba
+// Prefix is the environment that packages go into. The default builder has micromamba
 // put a Python into runtimeDir; here it is a virtual environment of the base's Python.
-func prefix(spec imagespec.Spec) string {
+func Prefix(spec imagespec.Spec) string {
 	if Locked(spec) {
 		return venvDir
 	}
@@ -50,14 +52,19 @@ func minor(version string) string {
 // the project's prompt in pyvenv.cfg, which say who made it. The activation scripts
 // are our own, shorter ones: same names, same variables, same deactivate.
 //
-// A base may have an environment there already, as one made of an ImageSpec has.
-// uv sync would bring that in line with the lock, package by package; the outcome is
-// that of a new one, so the base's is hidden as a whole.
+// A base may have an environment there already, as one made of an ImageSpec has. uv
+// would change it package by package; the outcome is that of a new one that holds all.
+// Where its layers are known they are left out (bare), else it is hidden as a whole.
 func (t *tree) makeVenv(s wheel.Scheme, python *base.Python, owner Owner) {
 	dir := func(p string) { t.put(File{Path: p, Mode: fs.ModeDir | 0o755, Owner: owner}) }
 	file := func(p, text string) { t.put(File{Path: p, Mode: 0o644, Owner: owner, Data: []byte(text)}) }
 	link := func(p, target string) { t.put(File{Path: p, Mode: fs.ModeSymlink | 0o777, Owner: owner, Link: target}) }
 
+	for _, d := range parents(s.Prefix) { // handed over with what is in it
+		if _, ok := t.files[d]; !ok && strings.HasPrefix(d, "/opt/micromamba") {
+			dir(d)
+		}
+	}
 	_, old := t.files[s.Prefix]
 	t.put(File{Path: s.Prefix, Mode: fs.ModeDir | 0o755, Owner: owner, Opaque: old})
 	file(s.Prefix+"/.gitignore", "*")
@@ -78,4 +85,17 @@ func (t *tree) makeVenv(s wheel.Scheme, python *base.Python, owner Owner) {
 	}
 	dir(s.SitePackages)
 	link(s.Prefix+"/lib64", "lib")
+}
+
+// bare takes the environment that packages go into out of what is known of the base, if its layers are to be left out.
+func (in Input) bare() Input {
+	if in.Installed == nil {
+		return in
+	}
+	in.Base.Files = maps.Clone(in.Base.Files)
+	delete(in.Base.Files, Prefix(in.Spec))
+	all := len(in.Base.DiffIDs)
+	in.Base.DiffIDs = slices.DeleteFunc(slices.Clone(in.Base.DiffIDs), func(id string) bool { return slices.Contains(in.Installed.Layers, id) })
+	in.Base.Layers -= all - len(in.Base.DiffIDs)
+	return in
 }
