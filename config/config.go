@@ -30,6 +30,7 @@ type Config struct {
 	StateDir string
 	Socket   string
 	Rebuild  string            // RebuildAsk or RebuildAuto
+	Bytecode string            // BytecodeAuto, BytecodeOn or BytecodeOff
 	Cwd      string            // working directory of a project's runs, from its root; "." is the root
 	Env      map[string]string // variables that a project's specs read, over those of the shell
 	Log      Log

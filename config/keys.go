@@ -108,6 +108,10 @@ var keys = []key{
 		field: func(c *Config) any { return &c.Fetch.Offline },
 	},
 	{
+		name: "bytecode", help: "compile packages ahead, as flytekit's builder does: auto (without tests, if this machine has the image's Python), on (all, or fail) or off", value: BytecodeAuto,
+		field: func(c *Config) any { return &c.Bytecode }, check: oneOf(BytecodeAuto, BytecodeOn, BytecodeOff),
+	},
+	{
 		name: "index.default", help: "package index of those who name none; default: UV_DEFAULT_INDEX, PIP_INDEX_URL or PyPI", value: "", refused: trust,
 		field: func(c *Config) any { return &c.Index.Default }, check: checkIndex,
 	},

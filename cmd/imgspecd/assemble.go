@@ -133,6 +133,7 @@ func pipeline(cfg *config.Config, log *slog.Logger, st *store.Store, transport *
 		CA:       caBundle(cfg),
 		Locks:    locks,
 		Logins:   wheels.Learn,
+		Pythons:  pythons(cfg),
 		Resolver: resolver(cfg, log, st, os.Environ()),
 		Insides:  st,
 		WasReady: func(name string) bool { _, ok := st.ReadyImage(name); return ok },
@@ -155,7 +156,7 @@ func settings(cfg *config.Config) func(dir string) (engine.Settings, error) {
 		if err != nil {
 			return out, err
 		}
-		out.Policy = engine.Policy{DefaultBase: c.Base.Default, Push: c.Registry.Push, Rebuild: c.Rebuild, Docker: c.Docker.Use, Union: c.Builders.Union}
+		out.Policy = engine.Policy{DefaultBase: c.Base.Default, Push: c.Registry.Push, Rebuild: c.Rebuild, Docker: c.Docker.Use, Union: c.Builders.Union, Bytecode: c.Bytecode}
 		out.Flytekit, out.Env = c.Flytekit.Version, c.Env
 		out.Cwd, err = workingDir(dir, c.Cwd)
 		return out, err

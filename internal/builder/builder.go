@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/imgspecd/imgspecd/api"
+	"github.com/imgspecd/imgspecd/internal/bytecode"
 	"github.com/imgspecd/imgspecd/internal/index"
 	"github.com/imgspecd/imgspecd/internal/plan"
 	"github.com/imgspecd/imgspecd/internal/progress"
@@ -100,6 +101,7 @@ type run struct {
 	missing []int               // layers to be made, biggest first
 	wheels  *wheels
 	meter   *meter
+	code    *bytecode.Pool // nil: no bytecode
 }
 
 func (b *Builder) newRun(p *plan.Plan, report progress.Func) *run {
@@ -140,6 +142,14 @@ func weight(l plan.Layer) int64 {
 func (r *run) make(ctx context.Context) error {
 	if len(r.missing) == 0 {
 		return nil
+	}
+	if code := r.plan.Bytecode; code != nil {
+		pool, err := bytecode.NewPool(code.Python, r.deps.Parallel, bytecode.DefaultLimits(), r.deps.Log)
+		if err != nil {
+			return err
+		}
+		defer pool.Close()
+		r.code = pool
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return r.wheels.fetch(ctx) })

@@ -1,6 +1,7 @@
 package builder
 
 import (
+	"context"
 	"fmt"
 	"io/fs"
 	"slices"
@@ -41,13 +42,25 @@ type installed struct {
 }
 
 // write installs the wheels into a layer, sorted by path.
-func (ps packages) write(w *layer.Writer, l plan.Layer, p *plan.Plan) error {
+func (ps packages) write(ctx context.Context, w *layer.Writer, l plan.Layer, r *run) error {
+	p := r.plan
 	files, err := ps.files(l.Packages, p.Prefix)
 	if err != nil {
 		return err
 	}
-	for _, f := range part(files, l.Part, l.Parts) {
-		if err := f.write(w, p.Owner); err != nil {
+	files = part(files, l.Part, l.Parts)
+	code := r.compile(ctx, files)
+	defer code.end()
+	replaced := code.replaced(files)
+	for _, f := range files {
+		if replaced[f.Path] {
+			continue
+		}
+		err := f.write(w, p.Owner)
+		if err == nil {
+			err = code.write(w, f, p.Owner)
+		}
+		if err != nil {
 			return fmt.Errorf("%s: %w", f.from.Filename, err)
 		}
 	}

@@ -54,7 +54,7 @@ func (r *run) blob(ctx context.Context, l plan.Layer, paths map[string]string) (
 	})
 	err = writeFiles(w, l.Files)
 	if err == nil {
-		err = pkgs.write(w, l, r.plan)
+		err = pkgs.write(ctx, w, l, r)
 	}
 	res, cerr := w.Close() // in every case: it ends the writer's goroutines
 	if err == nil {

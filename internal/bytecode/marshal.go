@@ -42,20 +42,25 @@ func canonical(code []byte, minor int) ([]byte, error) {
 
 // scan reads a stream into tokens.
 type scan struct {
-	in     []byte
-	at     int
-	minor  int
-	tokens []token
-	refs   []int32          // by number in the input: the token
-	atoms  map[string]int32 // type and content: the first token
+	in      []byte
+	at      int
+	minor   int
+	tokens  []token
+	objects []object
+	refs    []int32          // by number in the input: the object
+	atoms   map[string]int32 // by type and content: the object
 }
 
-// token is a piece of the stream: an object's type with the bytes that follow before
-// its parts, or plain bytes between parts (of a code object).
+// token is a piece of the stream: an object, or bytes between the parts of a code object.
 type token struct {
+	object   int32 // none: -1
+	from, to int   // of plain bytes
+}
+
+// object is what the stream says of one: its type, and what follows before its parts.
+type object struct {
 	from, to int
-	is       int32 // the token that the object was read as first; -1 of plain bytes
-	atom     bool
+	atom     bool // it has no parts, and stands for all that are equal
 }
 
 func (s *scan) take(n int) ([]byte, error) {
@@ -89,16 +94,17 @@ func (s *scan) object(depth int) error {
 	if kind == 'r' {
 		return s.reference()
 	}
-	me := int32(len(s.tokens))
+	me, next := int32(len(s.objects)), len(s.tokens)+1
 	if b[0]&flagRef != 0 {
 		s.refs = append(s.refs, me)
 	}
-	s.tokens = append(s.tokens, token{from: from, is: me})
+	s.tokens = append(s.tokens, token{object: me})
+	s.objects = append(s.objects, object{from: from})
 	parts, atom, err := s.payload(kind)
 	if err != nil {
 		return err
 	}
-	s.tokens[me].to = s.at
+	s.objects[me].to = s.at
 	if atom {
 		s.merge(me)
 	}
@@ -114,25 +120,25 @@ func (s *scan) object(depth int) error {
 		}
 	}
 	if kind == '>' || kind == '<' {
-		s.sort(int(me)+1, parts)
+		s.sort(s.tokens[next:], parts)
 	}
 	return nil
 }
 
 // sort puts the atoms of a set in an order: Python's is by what marks they have, and
 // before 3.11 by their hashes.
-func (s *scan) sort(first, parts int) {
-	members := s.tokens[first:]
-	if len(members) != parts || slices.ContainsFunc(members, func(t token) bool { return !t.atom }) {
+func (s *scan) sort(members []token, parts int) {
+	part := func(t token) bool { return t.object < 0 || !s.objects[t.object].atom }
+	if len(members) != parts || slices.ContainsFunc(members, part) {
 		return
 	}
-	slices.SortStableFunc(members, func(a, b token) int { return strings.Compare(s.text(a), s.text(b)) })
+	slices.SortStableFunc(members, func(a, b token) int { return strings.Compare(s.text(a.object), s.text(b.object)) })
 }
 
-// text is an atom's type and content.
-func (s *scan) text(t token) string {
-	t = s.tokens[t.is]
-	return string(s.in[t.from]&^flagRef) + string(s.in[t.from+1:t.to])
+// text is an object's type and content.
+func (s *scan) text(object int32) string {
+	o := s.objects[object]
+	return string(s.in[o.from]&^flagRef) + string(s.in[o.from+1:o.to])
 }
 
 // payload reads what follows a type, and says how many objects come then, and
@@ -181,16 +187,19 @@ func (s *scan) payload(kind byte) (parts int, atom bool, err error) {
 	return 0, true, err
 }
 
-// merge makes an atom the same as an equal one before it.
+// merge makes an atom, which was read last, the same as an equal one before it.
 func (s *scan) merge(me int32) {
-	t := &s.tokens[me]
-	t.atom = true
-	text := s.text(*t)
-	if first, ok := s.atoms[text]; ok {
-		t.is = first
+	s.objects[me].atom = true
+	text := s.text(me)
+	first, ok := s.atoms[text]
+	if !ok {
+		s.atoms[text] = me
 		return
 	}
-	s.atoms[text] = me
+	s.tokens[len(s.tokens)-1].object = first
+	if n := len(s.refs); n > 0 && s.refs[n-1] == me {
+		s.refs[n-1] = first
+	}
 }
 
 func (s *scan) reference() error {
@@ -201,8 +210,7 @@ func (s *scan) reference() error {
 	if n < 0 || n >= len(s.refs) {
 		return fmt.Errorf("%w: it refers to what was not there", errMarshal)
 	}
-	t := s.tokens[s.refs[n]]
-	s.tokens = append(s.tokens, token{is: t.is, atom: t.atom})
+	s.tokens = append(s.tokens, token{object: s.refs[n]})
 	return nil
 }
 
@@ -229,7 +237,7 @@ func (s *scan) code(depth int) error {
 		if _, err := s.take(4 * step.numbers); err != nil {
 			return err
 		}
-		s.tokens = append(s.tokens, token{from: from, to: s.at, is: -1})
+		s.tokens = append(s.tokens, token{object: -1, from: from, to: s.at})
 		for range step.objects {
 			if err := s.object(depth + 1); err != nil {
 				return err
@@ -239,37 +247,37 @@ func (s *scan) code(depth int) error {
 	return nil
 }
 
-// shortest is the length of a token up to which a repetition would be no shorter.
+// shortest is the length of an atom up to which a repetition would be no shorter.
 const shortest = 5
 
 // write puts the tokens down again, with new marks and numbers.
 func (s *scan) write() []byte {
-	uses := make([]int32, len(s.tokens))
+	uses := make([]int32, len(s.objects))
 	for _, t := range s.tokens {
-		if t.is >= 0 {
-			uses[t.is]++
+		if t.object >= 0 {
+			uses[t.object]++
 		}
 	}
 	out := make([]byte, 0, len(s.in))
-	numbers := make([]uint32, len(s.tokens)) // from 1; 0: not written yet
+	numbers := make([]uint32, len(s.objects)) // from 1; 0: not written yet
 	next := uint32(0)
 	for _, t := range s.tokens {
-		if t.is < 0 {
+		if t.object < 0 {
 			out = append(out, s.in[t.from:t.to]...)
 			continue
 		}
-		if n := numbers[t.is]; n > 0 {
+		if n := numbers[t.object]; n > 0 {
 			out = binary.LittleEndian.AppendUint32(append(out, 'r'), n-1)
 			continue
 		}
-		first := s.tokens[t.is]
-		kind := s.in[first.from] &^ flagRef
-		if uses[t.is] > 1 && !(first.atom && first.to-first.from <= shortest) {
+		o := s.objects[t.object]
+		kind := s.in[o.from] &^ flagRef
+		if uses[t.object] > 1 && (!o.atom || o.to-o.from > shortest) {
 			kind |= flagRef
 			next++
-			numbers[t.is] = next
+			numbers[t.object] = next
 		}
-		out = append(append(out, kind), s.in[first.from+1:first.to]...)
+		out = append(append(out, kind), s.in[o.from+1:o.to]...)
 	}
 	return out
 }

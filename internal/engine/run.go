@@ -33,6 +33,7 @@ type Pipeline struct {
 	Locks    *Locks
 	Resolver Resolver
 	Insides  Insides
+	Pythons  Pythons                // that compile packages; nil: none are compiled
 	Logins   func(...index.Index)   // tells the index client of indexes that need a login
 	WasReady func(name string) bool // an image of this name was made ready here before
 	Now      func() time.Time
@@ -54,6 +55,7 @@ type Policy struct {
 	DefaultBase string // of a spec without base_image; {python} stands for the Python minor
 	Push        string // always, on-request or never
 	Rebuild     string // ask or auto: what is done about a ready image whose content would differ
+	Bytecode    string // auto, on or off: whether packages are compiled
 	Docker      string // auto: specs without a registry, if an engine answers; always; never
 	Union       string // of specs with builder="union": list, or default to build them all the same
 }
@@ -72,6 +74,12 @@ func (p *Pipeline) Run(ctx context.Context, s Spec, o RunOptions, obs Observer) 
 	out.Made = madeOf(pl)
 	read := p.since(begin)
 	obs.Logf("base %s (%s, from %s), %d layers on it", b.Info.Ref, b.Info.Digest, b.Info.From, len(pl.Layers))
+	if code := pl.Bytecode; code != nil {
+		obs.Logf("packages are compiled with Python %s (%s)", code.Python.Version, code.Python.Path)
+	}
+	for _, note := range pl.Notes {
+		obs.Logf("note: %s", note)
+	}
 
 	img, stats, err := p.Builder.Build(ctx, pl, b.Image, obs.Progress)
 	if err != nil {
@@ -122,6 +130,13 @@ func (p *Pipeline) plan(ctx context.Context, s Spec, report progress.Func) (*pla
 	if b.Info.Python != nil {
 		if in.Artifacts, err = pins(b.Info.Environment(), on); err != nil {
 			return nil, nil, err
+		}
+		var note string
+		if in.Bytecode, note, err = p.bytecode(ctx, s, b.Info.Python.Version); err != nil {
+			return nil, nil, err
+		}
+		if note != "" {
+			in.Notes = append(in.Notes, note)
 		}
 	}
 	pl, err := plan.Make(in)

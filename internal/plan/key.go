@@ -63,7 +63,7 @@ func filesKey(kind Kind, files []File) string {
 	return d.String()
 }
 
-func packagesKey(l Layer, s wheel.Scheme, owner Owner) string {
+func packagesKey(l Layer, s wheel.Scheme, owner Owner, code *Bytecode) string {
 	d := newDigest(string(l.Kind))
 	d.text(s.Prefix, s.SitePackages, s.Scripts, s.Headers, s.Interpreter)
 	d.number(int64(owner.UID))
@@ -83,6 +83,7 @@ func packagesKey(l Layer, s wheel.Scheme, owner Owner) string {
 			d.number(1)
 		}
 	}
+	code.hash(d)
 	return d.String()
 }
 

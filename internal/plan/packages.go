@@ -28,7 +28,7 @@ func packageLayers(in Input, t *tree, s wheel.Scheme, owner Owner) ([]Layer, err
 			l.Packages = append(l.Packages, byName[name])
 		}
 		l.Title = title(l)
-		l.Key = packagesKey(l, s, owner)
+		l.Key = packagesKey(l, s, owner, in.Bytecode)
 		layers = append(layers, l)
 	}
 	return layers, nil

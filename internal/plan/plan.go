@@ -2,6 +2,7 @@ package plan
 
 import (
 	"io/fs"
+	"slices"
 
 	"github.com/imgspecd/imgspecd/internal/base"
 	"github.com/imgspecd/imgspecd/internal/imagespec"
@@ -30,6 +31,7 @@ type Plan struct {
 	Owner    Owner        // of what packages install
 	Layers   []Layer      // on top of the base, lowest first; at most MaxLayers
 	Config   Config       // what changes in the base's config
+	Bytecode *Bytecode    // of packages; nil: none
 	Notes    []string     // remarks for people: what differs from the default builder's image and why
 }
 
@@ -80,6 +82,8 @@ type Input struct {
 	Artifacts []lockfile.Artifact // for Base.Environment(); sorted by name. Path, where set, is absolute
 	Labels    map[string]string   // added to the image; must not change from build to build
 	CA        []byte              // PEM bundle for a base that has none; may be nil
+	Bytecode  *Bytecode           // as in Plan; of the minor of Base.Python
+	Notes     []string            // to be the plan's first
 }
 
 // Installed is a base's environment that we made ourselves: nothing but these layers is in it.
@@ -99,7 +103,7 @@ func Make(in Input) (*Plan, error) {
 	if err := check(in); err != nil {
 		return nil, err
 	}
-	p := &Plan{Name: in.Name, Platform: in.Base.Platform, Base: in.Base, Prefix: scheme(Prefix(in.Spec), in.Base.Python)}
+	p := &Plan{Name: in.Name, Platform: in.Base.Platform, Base: in.Base, Prefix: scheme(Prefix(in.Spec), in.Base.Python), Bytecode: in.Bytecode}
 	if in.Installed != nil {
 		p.Without = in.Installed.Layers
 	}
@@ -119,7 +123,7 @@ func Make(in Input) (*Plan, error) {
 	if err := t.settle(in, env, user); err != nil {
 		return nil, err
 	}
-	p.Notes = append(notes(in), t.notes...)
+	p.Notes = slices.Concat(in.Notes, notes(in), t.notes)
 	p.Layers = append(p.Layers, ownLayer(System, "user, owners, certificates, profile", t.layer()))
 	t.makeVenv(p.Prefix, in.Base.Python, venvOwner)
 	p.Layers = append(p.Layers, ownLayer(Venv, "virtual environment of Python "+in.Base.Python.Version, t.layer()))
