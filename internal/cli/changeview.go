@@ -92,6 +92,28 @@ func (v statusView) differs(lead string, im api.Image) string {
 		v.hint(lead, "imgspecd build "+clean(im.Label))
 }
 
+// maxWarnings is how many warnings of an image are shown.
+const maxWarnings = 3
+
+// warnings says under a ready image what is doubtful in it.
+func (v statusView) warnings(lead string, im api.Image) string {
+	if im.State != api.Ready {
+		return ""
+	}
+	shown := im.Warnings
+	if !v.wide && len(shown) > maxWarnings {
+		shown = shown[:maxWarnings]
+	}
+	var b strings.Builder
+	for _, w := range shown {
+		b.WriteString(v.para(lead+v.paint(warn, v.warn)+" ", normal, clean(w.String())))
+	}
+	if n := len(im.Warnings) - len(shown); n > 0 {
+		b.WriteString(v.hint(lead, fmt.Sprintf("and %d more: imgspecd status --wide lists them", n)))
+	}
+	return b.String()
+}
+
 // maxPackages is how many changed packages are shown.
 const maxPackages = 20
 

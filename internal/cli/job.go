@@ -199,7 +199,7 @@ func (v statusView) part(p part) string {
 	b := p.build
 	switch {
 	case b.State == api.Ready:
-		return v.para(lead, normal, head+" "+v.cost(*b)) + v.below(api.Image{Label: p.label, State: api.Ready, Targets: b.Targets})
+		return v.para(lead, normal, head+" "+v.cost(*b)) + v.below(api.Image{Label: p.label, State: api.Ready, Targets: b.Targets, Warnings: b.Warnings})
 	case b.State.Final():
 		im := api.Image{Label: p.label, State: b.State, Error: b.Error, Detail: b.Detail, Targets: b.Targets}
 		if !p.here { // where a daemon can be asked for the log

@@ -163,6 +163,7 @@ func (v statusView) below(im api.Image) string {
 		b.WriteString(v.para(lead, quiet, clean(im.Detail)))
 	}
 	b.WriteString(v.differs(lead, im))
+	b.WriteString(v.warnings(lead, im))
 	for _, t := range im.Targets {
 		switch {
 		case t.State == api.Failed && t.Error != nil && !told(im.Error, t.Error):
