@@ -44,6 +44,7 @@ type Config struct {
 	Index    Index
 	Resolve  Resolve
 	UV       UV
+	Wheels   Wheels
 	TLS      TLS
 	Flytekit Flytekit
 	Python   Python
@@ -132,6 +133,17 @@ type Fetch struct {
 	Parallel int
 	Offline  bool // use only what was downloaded before
 }
+
+// Wheels is how far wheels are believed.
+type Wheels struct {
+	Record string // RecordWarn or RecordStrict
+}
+
+// The values of wheels.record: what is done about a file that is not what the RECORD of its wheel says.
+const (
+	RecordWarn   = "warn"   // it is installed, as uv and pip do, and told
+	RecordStrict = "strict" // the build fails
+)
 
 // Index is where packages come from that nothing else says it of.
 type Index struct {

@@ -108,7 +108,7 @@ var keys = []key{
 		field: func(c *Config) any { return &c.Fetch.Offline },
 	},
 	{
-		name: "bytecode", help: "compile packages ahead, as flytekit's builder does: auto (without tests, if this machine has the image's Python), on (all, or fail) or off", value: BytecodeAuto,
+		name: "bytecode", help: "compile packages ahead, as flytekit's builder does: auto (without tests, if this machine has the image's Python), on (all, or fail) or off", value: BytecodeOff,
 		field: func(c *Config) any { return &c.Bytecode }, check: oneOf(BytecodeAuto, BytecodeOn, BytecodeOff),
 	},
 	{
@@ -134,6 +134,11 @@ var keys = []key{
 	{
 		name: "uv.path", help: "uv, which pins requirements that are not; default: uv on PATH", value: "", refused: trust, path: true,
 		field: func(c *Config) any { return &c.UV.Path }, check: checkFile,
+	},
+	{
+		name: "wheels.record", help: "a file that is not what its wheel's RECORD says: warn (install it and say so) or strict (fail)", value: RecordWarn,
+		field: func(c *Config) any { return &c.Wheels.Record }, check: oneOf(RecordWarn, RecordStrict),
+		widest: []string{RecordWarn, RecordStrict},
 	},
 	{
 		name: "tls.ca_bundle", help: "PEM file of certificates trusted besides the system's", value: "", refused: trust, path: true,

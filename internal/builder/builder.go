@@ -58,6 +58,9 @@ func (b *Builder) Build(ctx context.Context, p *plan.Plan, base v1.Image, report
 	run := b.newRun(p, report)
 	err := checkBase(p, base)
 	if err == nil {
+		err = run.refuse(b.Warnings(p)) // of what is there already
+	}
+	if err == nil {
 		err = run.make(ctx)
 	}
 	if err != nil {
@@ -179,7 +182,7 @@ func (r *run) layer(ctx context.Context, l plan.Layer) (store.LayerRecord, error
 	defer unlock()
 	if rec, ok := r.deps.Store.Layer(l.Key); ok {
 		r.meter.found(weight(l))
-		return rec, nil
+		return rec, r.refuse(rec.Warnings)
 	}
 	return r.write(ctx, l, paths)
 }

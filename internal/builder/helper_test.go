@@ -65,7 +65,9 @@ func makeWheel(t *testing.T, name, version string, files map[string]string) (fil
 		sum := sha256.Sum256([]byte(all[n]))
 		record += fmt.Sprintf("%s,sha256=%s,%d\n", n, base64.RawURLEncoding.EncodeToString(sum[:]), len(all[n]))
 	}
-	add(info+"RECORD", record+info+"RECORD,,\n")
+	if _, own := files[info+"RECORD"]; !own {
+		add(info+"RECORD", record+info+"RECORD,,\n")
+	}
 	if err := z.Close(); err != nil {
 		t.Fatal(err)
 	}

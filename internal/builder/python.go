@@ -41,12 +41,12 @@ type installed struct {
 	from *wheel.Wheel
 }
 
-// write installs the wheels into a layer, sorted by path.
-func (ps packages) write(ctx context.Context, w *layer.Writer, l plan.Layer, r *run) error {
+// write installs the wheels into a layer, sorted by path, and returns what it wrote.
+func (ps packages) write(ctx context.Context, w *layer.Writer, l plan.Layer, r *run) ([]installed, error) {
 	p := r.plan
 	files, err := ps.files(l.Packages, p.Prefix)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	files = part(files, l.Part, l.Parts)
 	code := r.compile(ctx, files)
@@ -61,10 +61,10 @@ func (ps packages) write(ctx context.Context, w *layer.Writer, l plan.Layer, r *
 			err = code.write(w, f, p.Owner)
 		}
 		if err != nil {
-			return fmt.Errorf("%s: %w", f.from.Filename, err)
+			return nil, fmt.Errorf("%s: %w", f.from.Filename, err)
 		}
 	}
-	return nil
+	return files, nil
 }
 
 // files lists what the wheels install. Where two bring the same path, the later by

@@ -2,7 +2,6 @@ package builder
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"slices"
 
@@ -18,43 +17,49 @@ func (r *run) write(ctx context.Context, l plan.Layer, paths map[string]string) 
 	if err := r.cores.Acquire(ctx, 1); err != nil {
 		return store.LayerRecord{}, context.Cause(ctx)
 	}
-	out, res, err := r.blob(ctx, l, paths)
+	out, res, files, err := r.blob(ctx, l, paths)
 	r.cores.Release(1)
 	if err != nil {
 		return store.LayerRecord{}, err
 	}
 	defer out.Abort()
+	warnings := warningsOf(files, res.Mismatched)
+	if err := r.refuse(warnings); err != nil {
+		return store.LayerRecord{}, err
+	}
 	if err := out.Commit(res.Digest); err != nil {
 		return store.LayerRecord{}, err
 	}
-	rec := store.LayerRecord{Digest: res.Digest, DiffID: res.DiffID, Size: res.Size, Installed: res.Installed, Files: res.Files}
+	rec := store.LayerRecord{
+		Digest: res.Digest, DiffID: res.DiffID, Size: res.Size, Installed: res.Installed, Files: res.Files, Warnings: warnings,
+	}
 	if err := r.deps.Store.PutLayer(l.Key, rec); err != nil {
 		return store.LayerRecord{}, err
 	}
-	r.mismatches(l, res.Mismatched)
 	r.meter.made(res.Size, weight(l), res.Installed)
 	return rec, nil
 }
 
-// blob writes a layer into a blob, which is for the caller to commit.
-func (r *run) blob(ctx context.Context, l plan.Layer, paths map[string]string) (blob.Writer, layer.Result, error) {
+// blob writes a layer into a blob, which is for the caller to commit, and says which files of packages are in it.
+func (r *run) blob(ctx context.Context, l plan.Layer, paths map[string]string) (blob.Writer, layer.Result, []installed, error) {
 	pkgs, err := openPackages(l, paths, r.limits)
 	if err != nil {
-		return nil, layer.Result{}, err
+		return nil, layer.Result{}, nil, err
 	}
 	defer pkgs.close() // after the writer, whose workers read from them
 	b, err := r.deps.Store.NewBlob()
 	if err != nil {
-		return nil, layer.Result{}, err
+		return nil, layer.Result{}, nil, err
 	}
 	w := layer.NewWriter(&through{ctx: ctx, w: b, meter: r.meter}, layer.Options{
 		Workers: r.workers(l),
 		Digest:  b.Digest,
 		Parents: func(dir string) layer.Header { return header(parent(r.plan, dir)) },
 	})
+	var files []installed
 	err = writeFiles(w, l.Files)
 	if err == nil {
-		err = pkgs.write(ctx, w, l, r)
+		files, err = pkgs.write(ctx, w, l, r)
 	}
 	res, cerr := w.Close() // in every case: it ends the writer's goroutines
 	if err == nil {
@@ -62,9 +67,9 @@ func (r *run) blob(ctx context.Context, l plan.Layer, paths map[string]string) (
 	}
 	if err != nil {
 		b.Abort()
-		return nil, layer.Result{}, err
+		return nil, layer.Result{}, nil, err
 	}
-	return b, res, nil
+	return b, res, files, nil
 }
 
 // parent is a directory that a package needs and does not bring: that of the environment,
@@ -94,17 +99,6 @@ func (r *run) workers(l plan.Layer) int {
 	}
 	share := (int64(r.deps.Parallel)*weight(l) + total - 1) / total
 	return int(min(share, most))
-}
-
-// mismatches tells of files that are not what their wheel's RECORD says. Installers
-// do not look, and the wheel as a whole has the hash that the lock pins.
-func (r *run) mismatches(l plan.Layer, all []layer.Mismatch) {
-	for _, m := range all {
-		r.deps.Log.Warn("file differs from its wheel's RECORD", "layer", l.Title, "path", m.Path, "want", m.Want, "got", m.Got)
-	}
-	if len(all) > 0 {
-		r.meter.note(fmt.Sprintf("%s: %d files are not what their RECORD says, the first is %s", l.Title, len(all), all[0].Path))
-	}
 }
 
 // through passes bytes on until ctx ends, and counts them.

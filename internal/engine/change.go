@@ -52,7 +52,7 @@ func (e *Engine) change(p past, x api.Explanation) *api.Change {
 
 // fieldChanges lists the fields that flytekit hashes and that are not as they were.
 func fieldChanges(was store.Naming, now Spec) []api.FieldChange {
-	before, after := fieldsOf(was.Spec), fieldsOf(now.Fields.JSON())
+	before, after := fieldsOf(was.Spec), fieldsOf(concealJSON(now.Fields.JSON())) // what is kept has no logins either
 	var out []api.FieldChange
 	for _, name := range imagespec.Fields() {
 		a, b := before[name], after[name]

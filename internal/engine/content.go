@@ -95,7 +95,7 @@ func content(s Spec) map[string]string {
 	}
 	for name, value := range fieldsOf(s.Fields.JSON()) {
 		if !imagespec.Hashed(name, s.Flytekit) {
-			c[partField+name] = string(value)
+			c[partField+name] = conceal(string(value))
 		}
 	}
 	return c
@@ -156,12 +156,7 @@ func (l *loop) contentOf(s Spec) map[string]string {
 func (l *loop) compare(im *image) {
 	spec, now := im.spec, l.contentOf(im.spec)
 	im.asked++
-	if im.made == nil || im.made.Name != spec.Named.Name {
-		im.made = nil
-		if rec, ok := l.e.deps.Records.ReadyImage(spec.Named.Name); ok {
-			im.made = &rec
-		}
-	}
+	l.lookUp(im)
 	if im.made == nil || im.made.Digest != im.view.Digest || maps.Equal(im.made.Content, now) {
 		im.compared = im.asked // not of our making, or the same
 		l.differ(im, nil)
@@ -183,6 +178,20 @@ func (l *loop) compare(im *image) {
 			l.compared(im, why, certain)
 		}
 	})
+}
+
+// lookUp finds what the image was built from, and what was doubtful then.
+func (l *loop) lookUp(im *image) {
+	if im.made == nil || im.made.Name != im.view.Name {
+		im.made = nil
+		if rec, ok := l.e.deps.Records.ReadyImage(im.view.Name); ok {
+			im.made = &rec
+		}
+	}
+	im.view.Warnings = nil
+	if im.made != nil && im.made.Digest == im.view.Digest {
+		im.view.Warnings = im.made.Warnings
+	}
 }
 
 // differs says why the content would differ from what it was, and whether that is certain.
@@ -233,7 +242,7 @@ func (l *loop) settle(im *image, r *run, m Made) {
 	l.differ(im, nil)
 	im.made = &store.ReadyImage{
 		Name: r.build.Image, Digest: r.build.Digest, Label: im.spec.Label, At: l.now(),
-		Plan: m.Plan, Unbased: m.Unbased, Format: m.Format, Packages: m.Packages, Content: l.contentOf(r.spec),
+		Plan: m.Plan, Unbased: m.Unbased, Format: m.Format, Packages: m.Packages, Content: l.contentOf(r.spec), Warnings: r.build.Warnings,
 	}
 	l.record.ready(*im.made)
 	for _, o := range l.images { // those built on what was here before

@@ -100,6 +100,8 @@ type Outcome struct {
 	Targets []api.TargetState
 	Stats   api.Stats
 	Made    Made // what it was built from
+	// Warnings are what is doubtful in it.
+	Warnings []api.Warning
 }
 
 // Engine owns the state of all images. Make one with New, then Run it.

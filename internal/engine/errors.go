@@ -11,6 +11,7 @@ import (
 
 	"github.com/imgspecd/imgspecd/api"
 	"github.com/imgspecd/imgspecd/internal/base"
+	"github.com/imgspecd/imgspecd/internal/builder"
 	"github.com/imgspecd/imgspecd/internal/imagespec"
 	"github.com/imgspecd/imgspecd/internal/index"
 	"github.com/imgspecd/imgspecd/internal/lockfile"
@@ -89,7 +90,11 @@ func ofFile(err error, out *api.Error) bool {
 	var mismatch *index.MismatchError
 	var status *index.StatusError
 	var bad *wheel.Error
+	var record *builder.RecordError
 	switch {
+	case errors.As(err, &record):
+		out.Code = api.CodeInvalid
+		out.Hint = "ask whoever publishes the package; with wheels.record = \"warn\" it is installed as uv and pip do"
 	case errors.As(err, &mismatch):
 		out.Code = api.CodeInvalid
 		out.Hint = "the index serves another file than the one that was locked: run uv lock again, or ask whoever keeps the index"

@@ -39,11 +39,14 @@ func (r *ProjectReader) Explain(ctx context.Context, req api.Explain, of *Spec) 
 		return api.Explanation{}, s.Err
 	}
 	x := api.Explanation{
-		Name: s.Named.Name, Tag: s.Named.Tag, ID: s.Named.ID, Hashed: s.Named.Hashed,
-		Flytekit: s.Flytekit, Spec: s.Fields.JSON(),
+		Name: s.Named.Name, Tag: s.Named.Tag, ID: s.Named.ID, Hashed: conceal(s.Named.Hashed),
+		Flytekit: s.Flytekit, Spec: concealJSON(s.Fields.JSON()),
 	}
 	if of != nil {
 		x.Source = &s.Source
+	}
+	if x.Hashed != s.Named.Hashed {
+		x.Notes = append(x.Notes, "the login in the address of an index is not shown: the text that was hashed holds it")
 	}
 	for _, in := range s.Named.Inputs {
 		x.Inputs = append(x.Inputs, api.Input(in))

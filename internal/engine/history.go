@@ -47,7 +47,7 @@ func (l *loop) wasMade(im *image, s Spec) {
 }
 
 func (l *loop) naming(s Spec) store.Naming {
-	n := store.Naming{Name: s.Named.Name, Flytekit: s.Flytekit, Spec: s.Fields.JSON(), Content: l.contentOf(s), At: l.now()}
+	n := store.Naming{Name: s.Named.Name, Flytekit: s.Flytekit, Spec: concealJSON(s.Fields.JSON()), Content: l.contentOf(s), At: l.now()}
 	for _, in := range s.Named.Inputs {
 		n.Inputs = append(n.Inputs, api.Input(in))
 	}

@@ -70,7 +70,7 @@ func (im *image) adopt(now Spec) {
 	named := now.Err == nil || now.Mismatch != nil || now.Unknown
 	if named && v.Name != "" && v.Name != now.Named.Name {
 		v.Previous, v.Digest, v.Targets, v.Progress, v.Build = v.Name, "", nil, nil, ""
-		v.Differs = nil
+		v.Differs, v.Warnings = nil, nil
 		im.retries = 0
 	}
 	im.spec = now

@@ -44,7 +44,7 @@ func (r *ProjectReader) Learn(_ context.Context, p store.Project, beside string,
 	named, blind, err := follow(fields, o)
 	m := &api.Mismatch{
 		Name: req.Name, Tag: req.Tag, ID: req.ID, Flytekit: req.Flytekit,
-		Ours: named.Name, OursID: id, Hashed: named.Hashed, At: rec.At,
+		Ours: named.Name, OursID: id, Hashed: conceal(named.Hashed), At: rec.At,
 	}
 	for _, in := range named.Inputs {
 		m.Inputs = append(m.Inputs, api.Input(in))

@@ -344,6 +344,7 @@ func (l *loop) answered(spec Spec, cause string, states []api.TargetState, diges
 	im.asking = false
 	if ready {
 		im.view.Targets, im.view.Digest = states, digest
+		l.lookUp(im)
 		l.show(im, api.Ready, "", nil)
 		l.wasReady(im)
 		l.compare(im)

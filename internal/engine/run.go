@@ -48,6 +48,7 @@ type Bases interface {
 type Builder interface {
 	Build(ctx context.Context, p *plan.Plan, b v1.Image, report progress.Func) (v1.Image, builder.Stats, error)
 	Existing(key string) (digest string, size int64, ok bool)
+	Warnings(p *plan.Plan) []api.Warning
 }
 
 // Policy is what the configuration says about bases and targets.
@@ -58,6 +59,7 @@ type Policy struct {
 	Bytecode    string // auto, on or off: whether packages are compiled
 	Docker      string // auto: specs without a registry, if an engine answers; always; never
 	Union       string // of specs with builder="union": list, or default to build them all the same
+	Record      string // files that are not what their wheel's RECORD says: warn or strict
 }
 
 // Run makes the image of a spec and publishes it. See Runner.
@@ -92,7 +94,10 @@ func (p *Pipeline) Run(ctx context.Context, s Spec, o RunOptions, obs Observer) 
 	if err := p.remember(s, pl, img); err != nil {
 		return out, err
 	}
-	out.Digest, out.Stats = digest.String(), stats
+	out.Digest, out.Stats, out.Warnings = digest.String(), stats, p.Builder.Warnings(pl)
+	for _, w := range out.Warnings {
+		obs.Logf("warning: %s", w)
+	}
 	out.Stats.ReadMS, out.Stats.BuildMS = read, p.since(begin)-read
 	obs.Logf("%d packages, %d layers, %d made, %d wheels fetched (%d bytes): %s",
 		stats.Packages, stats.Layers, stats.LayersMade, stats.Fetched, stats.FetchedBytes, digest)
@@ -122,7 +127,7 @@ func (p *Pipeline) plan(ctx context.Context, s Spec, report progress.Func) (*pla
 	if err != nil {
 		return nil, nil, err
 	}
-	in := plan.Input{Spec: s.Fields, Name: s.Named.Name, Tag: s.Named.Tag, ID: s.Named.ID, Base: b.Info, CA: p.CA}
+	in := plan.Input{Spec: s.Fields, Name: s.Named.Name, Tag: s.Named.Tag, ID: s.Named.ID, Base: b.Info, CA: p.CA, StrictRecord: s.Policy.Record == "strict"}
 	on := p.inside(b.Info.Digest)[plan.Prefix(s.Fields)]
 	if on != nil {
 		in.Installed = &plan.Installed{Layers: on.Layers}

@@ -67,7 +67,7 @@ func (l *loop) enqueue(im *image, cause string, o RunOptions) *run {
 	}
 	l.runs[im.view.Name] = r
 	l.queue = append(l.queue, r)
-	im.view.Build, im.view.Targets, im.view.Digest = r.build.ID, nil, ""
+	im.view.Build, im.view.Targets, im.view.Digest, im.view.Warnings = r.build.ID, nil, "", nil
 	l.show(im, api.Queued, l.queuedDetail(r), nil)
 	l.tellBuild(r)
 	l.pump()
@@ -198,6 +198,7 @@ func (l *loop) finish(r *run, out Outcome, err error) {
 	now := l.now()
 	b := &r.build
 	b.Ended, b.Digest, b.Targets, b.Stats = &now, out.Digest, out.Targets, out.Stats
+	b.Warnings = out.Warnings
 	b.State, b.Detail, b.Error = verdict(err)
 	if r.log != nil {
 		r.log.printf("%s%s", b.State, colon(b.Detail))
@@ -244,7 +245,7 @@ func verdict(err error) (api.State, string, *api.Error) {
 // conclude brings an image to where its run ended.
 func (l *loop) conclude(im *image, r *run, err error) {
 	b := r.build
-	im.view.Targets, im.view.Digest = b.Targets, b.Digest
+	im.view.Targets, im.view.Digest, im.view.Warnings = b.Targets, b.Digest, b.Warnings
 	var want *baseError
 	im.onBase = errors.As(err, &want)
 	switch b.State {

@@ -33,6 +33,9 @@ type Plan struct {
 	Config   Config       // what changes in the base's config
 	Bytecode *Bytecode    // of packages; nil: none
 	Notes    []string     // remarks for people: what differs from the default builder's image and why
+	// StrictRecord refuses a wheel of which a file is not what its RECORD says. It changes no
+	// byte of an image that is made, and so is in no key.
+	StrictRecord bool
 }
 
 // Owner is who a file belongs to.
@@ -84,6 +87,8 @@ type Input struct {
 	CA        []byte              // PEM bundle for a base that has none; may be nil
 	Bytecode  *Bytecode           // as in Plan; of the minor of Base.Python
 	Notes     []string            // to be the plan's first
+	// StrictRecord as in Plan.
+	StrictRecord bool
 }
 
 // Installed is a base's environment that we made ourselves: nothing but these layers is in it.
@@ -103,7 +108,7 @@ func Make(in Input) (*Plan, error) {
 	if err := check(in); err != nil {
 		return nil, err
 	}
-	p := &Plan{Name: in.Name, Platform: in.Base.Platform, Base: in.Base, Prefix: scheme(Prefix(in.Spec), in.Base.Python), Bytecode: in.Bytecode}
+	p := &Plan{Name: in.Name, Platform: in.Base.Platform, Base: in.Base, Prefix: scheme(Prefix(in.Spec), in.Base.Python), StrictRecord: in.StrictRecord, Bytecode: in.Bytecode}
 	if in.Installed != nil {
 		p.Without = in.Installed.Layers
 	}

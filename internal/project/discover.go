@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -262,10 +263,16 @@ func (p *reading) keepAll(answers []fileAnswer) {
 	_ = g.Wait() // keep reports what fails
 }
 
+// login is an address with a password in it, as JSON has it.
+var login = regexp.MustCompile(`://[^\s/"'@<>\\]*:[^\s/"'@<>\\]*@`)
+
 // keep stores what a file gave; a good result also stands in while the file does not parse.
 func (p *reading) keep(a fileAnswer) {
 	a.Settings = p.set
 	b, err := json.Marshal(a)
+	if login.Match(b) {
+		return // a password stays where its user wrote it; such a file is parsed each time
+	}
 	if err == nil {
 		err = p.r.Cache.PutFound(cacheKey("file", a.File), b)
 	}

@@ -1,0 +1,196 @@
+package integration
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/imgspecd/imgspecd/api"
+	"github.com/imgspecd/imgspecd/client"
+)
+
+// canary is a login that shall be seen by the index and by nobody else.
+type canary struct{ user, password string }
+
+func newCanary() canary { return canary{"user" + random(), "secret" + random()} }
+
+// forms are what would give a canary away, however it is written.
+func (c canary) forms() []string {
+	pair := c.user + ":" + c.password
+	return []string{c.password, base64.StdEncoding.EncodeToString([]byte(pair)), base64.URLEncoding.EncodeToString([]byte(c.password)), url.QueryEscape(c.password)}
+}
+
+// Credentials of an index reach that index and nothing else: no file of the state directory, no log, no answer, no image.
+func TestCredentialsLeaveNoTrace(t *testing.T) {
+	need(t, varUV, varFlytekit, varBase)
+	tests := map[string]struct {
+		lock bool // uv.lock; else packages
+		how  func(t *testing.T, d *daemon, h *house, c canary) (pipIndex string)
+	}{
+		"uv.lock, netrc": {lock: true, how: netrc},
+		"packages, netrc": {how: func(t *testing.T, d *daemon, h *house, c canary) string {
+			return netrc(t, d, h, c)
+		}},
+		"packages, pip_index with a login": {how: func(_ *testing.T, _ *daemon, h *house, c canary) string {
+			return strings.Replace(h.URL, "://", "://"+c.user+":"+c.password+"@", 1) + "/simple"
+		}},
+		"uv.lock, UV_INDEX_HOUSE": {lock: true, how: func(_ *testing.T, d *daemon, h *house, c canary) string {
+			d.env = append(d.env, "UV_INDEX_HOUSE_USERNAME="+c.user, "UV_INDEX_HOUSE_PASSWORD="+c.password)
+			return h.URL + "/simple"
+		}},
+		"packages, UV_INDEX with a login": {how: func(_ *testing.T, d *daemon, h *house, c canary) string {
+			d.env = append(d.env, "UV_DEFAULT_INDEX="+strings.Replace(h.URL, "://", "://"+c.user+":"+c.password+"@", 1)+"/simple")
+			return ""
+		}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			h, c := newHouse(t), newCanary()
+			h.put(t, "needle", map[string]string{"needle.py": "x = 1\n"})
+			h.put(t, "pip", map[string]string{"pip.py": "x = 1\n"})
+			h.put(t, "flytekit", map[string]string{"flytekit.py": "x = 1\n"})
+			h.user, h.password = c.user, c.password
+			d := newDaemon(t, "IMGSPECD_DOCKER_USE=never", "IMGSPECD_UV_PATH="+os.Getenv(varUV))
+			pipIndex := tt.how(t, d, h, c)
+			p := newProject(t, spec{name: "canary", base: os.Getenv(varBase)})
+			if tt.lock {
+				p.private(h, d.env)
+			} else {
+				index := ""
+				if pipIndex != "" {
+					index = fmt.Sprintf(", pip_index=%q", pipIndex)
+				}
+				p.write("workflow.py", fmt.Sprintf("from flytekit import ImageSpec\n\nimage = ImageSpec(name=\"canary\", base_image=%q, packages=[\"needle==1.0\", \"flytekit==1.0\"]%s)\n", os.Getenv(varBase), index))
+			}
+			d.start()
+			heard := d.hear(t)
+			img := d.ready(d.watch(p.dir).Label, "")
+			said := map[string]string{"events": heard()}
+			d.ask(t, said, p, img)
+			d.stop()
+			said["the daemon's log"] = d.log()
+			for what, text := range said {
+				for _, form := range c.forms() {
+					if i := strings.Index(text, form); i >= 0 {
+						t.Errorf("%s holds %q: ...%s...", what, form, text[max(0, i-120):min(len(text), i+80)])
+					}
+				}
+			}
+			searchFiles(t, d.state, c)
+		})
+	}
+}
+
+func netrc(t *testing.T, d *daemon, h *house, c canary) string {
+	t.Helper()
+	u, err := url.Parse(h.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := fmt.Sprintf("machine %s\nlogin %s\npassword %s\n", u.Hostname(), c.user, c.password)
+	if err := os.WriteFile(filepath.Join(d.home, ".netrc"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return h.URL + "/simple"
+}
+
+// private writes a project whose only index is h, and its lock.
+func (p *project) private(h *house, env []string) {
+	p.t.Helper()
+	p.write("pyproject.toml", fmt.Sprintf("[project]\nname = \"demo\"\nversion = \"0.1.0\"\nrequires-python = \">=3.10\"\ndependencies = [\"needle\"]\n\n"+
+		"[tool.uv]\npackage = false\n\n[[tool.uv.index]]\nname = \"house\"\nurl = %q\ndefault = true\n", h.URL+"/simple"))
+	command{dir: p.dir, env: append(env, "UV_PYTHON="+os.Getenv(varFlytekit), "UV_PYTHON_DOWNLOADS=never")}.run(p.t, os.Getenv(varUV), "lock")
+}
+
+// hear listens to the events until the returned function is called, which returns them as they came.
+func (d *daemon) hear(t *testing.T) func() string {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	var b strings.Builder
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for ev, err := range d.Events(ctx, client.EventsOptions{}) {
+			if err != nil {
+				return
+			}
+			text, _ := json.Marshal(ev)
+			b.Write(text)
+		}
+	}()
+	return func() string {
+		time.Sleep(200 * time.Millisecond) // what is on its way may come
+		cancel()
+		<-done
+		if b.Len() == 0 {
+			t.Error("no event was heard")
+		}
+		return b.String()
+	}
+}
+
+// ask asks all that can be asked about an image.
+func (d *daemon) ask(t *testing.T, said map[string]string, p *project, img api.Image) {
+	t.Helper()
+	for _, args := range [][]string{
+		{"status", "--json"}, {"status", "--wide"}, {"image", "--json", p.dir}, {"explain", "--json", img.Label}, {"explain", img.Label},
+		{"logs", img.Label}, {"config", "--json"}, {"config"}, {"build", "--json", img.Label, "--force"},
+	} {
+		said["imgspecd "+strings.Join(args, " ")] = d.cli(args...)
+	}
+	builds, err := d.Builds(t.Context(), "", 0)
+	if err != nil || len(builds) == 0 {
+		t.Fatal(builds, err)
+	}
+	text, err := json.Marshal(builds)
+	if err != nil {
+		t.Fatal(err)
+	}
+	said["builds"] = string(text)
+}
+
+// searchFiles looks for a canary in every file below dir, and in what is compressed there.
+func searchFiles(t *testing.T, dir string, c canary) {
+	t.Helper()
+	n := 0
+	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || !e.Type().IsRegular() {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		n++
+		all := [][]byte{b}
+		if z, err := gzip.NewReader(bytes.NewReader(b)); err == nil {
+			plain, err := io.ReadAll(z)
+			if err != nil {
+				return fmt.Errorf("read %s: %w", path, err)
+			}
+			all = append(all, plain)
+		}
+		for _, text := range all {
+			for _, form := range c.forms() {
+				if i := bytes.Index(text, []byte(form)); i >= 0 {
+					t.Errorf("%s holds %q: ...%q...", strings.TrimPrefix(path, dir), form, text[max(0, i-120):min(len(text), i+80)])
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil || n < 5 {
+		t.Errorf("searched %d files: %v", n, err)
+	}
+}
