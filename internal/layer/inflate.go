@@ -113,8 +113,9 @@ func (d *inflater) fill(n int) error {
 	if d.last || d.end-d.pos >= n {
 		return nil
 	}
-	d.end = copy(d.in[:], d.in[d.pos:d.end])
-	d.pos = 0
+	held := int(d.n >> 3) // bytes in acc; a stored block that comes next goes back to them
+	d.end = copy(d.in[:], d.in[d.pos-held:d.end])
+	d.pos = held
 	m, err := fill(d.src, d.in[d.end:chunkSize])
 	if err != nil && err != io.EOF {
 		return err

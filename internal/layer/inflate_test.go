@@ -241,3 +241,38 @@ func BenchmarkInflate(b *testing.B) {
 		})
 	}
 }
+
+// A stored block goes back to the first byte of which no bit was taken, which may have been loaded
+// before the input at hand was moved to the front for the block's header.
+func TestStoredBlockAfterRefill(t *testing.T) {
+	d := new(inflater)
+	r := rand.New(rand.NewSource(1))
+	text, noise := make([]byte, chunkSize*4/3), make([]byte, 1000)
+	for i := range text {
+		text[i] = byte('a' + r.Intn(32)) // some five bits each
+	}
+	r.Read(noise)
+	for at := chunkSize*8/5 - 1100; at < chunkSize*8/5+100; at++ {
+		var b bytes.Buffer
+		w, err := flate.NewWriter(&b, flate.HuffmanOnly)
+		if err != nil {
+			t.Fatal(err)
+		}
+		content := append(bytes.Clone(bytes.Repeat(text, 2)[:at]), noise...)
+		for _, p := range [][]byte{content[:at], content[at:]} {
+			if _, err := w.Write(p); err != nil {
+				t.Fatal(err)
+			}
+			if err := w.Flush(); err != nil { // an empty stored block; noise is one too
+				t.Fatal(err)
+			}
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		raw := b.Bytes()
+		if got, left, err := d.inflate(bytes.NewReader(raw), len(raw)); err != nil || left != 0 || !bytes.Equal(got, content) {
+			t.Fatalf("%d bytes before it: %d of %d bytes, %d left, %v", at, len(got), len(content), left, err)
+		}
+	}
+}
