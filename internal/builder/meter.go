@@ -65,14 +65,6 @@ func (m *meter) end(count func()) {
 	m.report(ev)
 }
 
-func (m *meter) note(text string) {
-	m.mu.Lock()
-	ev := m.state
-	m.mu.Unlock()
-	ev.Note = text
-	m.report(ev)
-}
-
 // sum is how many layers were made, and the bytes of the files in them.
 func (m *meter) sum() (layers int, installed int64) {
 	m.mu.Lock()

@@ -124,7 +124,7 @@ type worker struct {
 // Without -I, which would ignore the seed; what -I keeps away is not in the environment,
 // and the script takes the working directory off the path.
 func (p *Pool) start() (*worker, error) {
-	cmd := exec.Command("/bin/sh", "-c", `ulimit -c 0 2>/dev/null; ulimit -v "$0" 2>/dev/null; exec "$@"`, //nolint:gosec // an interpreter of the host
+	cmd := exec.Command("/bin/sh", "-c", `ulimit -c 0 2>/dev/null; ulimit -v "$0" 2>/dev/null; exec "$@"`, //nolint:noctx // a worker lasts longer than a request: the pool ends it
 		fmt.Sprint(p.limits.Memory>>10), p.python.Path, "-s", "-S", "-B", "-W", "ignore", "-c", script)
 	cmd.Dir, cmd.Env = "/", environment()
 	in, err := cmd.StdinPipe()

@@ -27,7 +27,7 @@ print(valid)
 func TestBytecodeIsTheImagesOwn(t *testing.T) {
 	need(t, varUV, varFlytekit, varRegistry, varBase, varDocker)
 	engine := newDocker(t, varDocker)
-	d := startDaemon(t, "DOCKER_HOST="+engine.host)
+	d := startDaemon(t, "DOCKER_HOST="+engine.host, "IMGSPECD_BYTECODE=auto")
 	p := newProject(t, spec{name: "bytecode-" + random(), base: os.Getenv(varBase)}, "httpx==0.28.1").lock()
 	img := d.ready(d.watch(p.dir).Label, "", "docker")
 	t.Cleanup(func() { engine.forget(img.Name) })
