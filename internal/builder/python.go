@@ -68,8 +68,8 @@ func (ps packages) write(ctx context.Context, w *layer.Writer, l plan.Layer, r *
 }
 
 // files lists what the wheels install. Where two bring the same path, the later by
-// name has it: uv installs side by side, in no fixed order, so any rule will do that
-// is the same each time.
+// name has it: what uv does with one worker. With several, as by default, it is a
+// race there (ADR 5).
 func (ps packages) files(artifacts []lockfile.Artifact, s wheel.Scheme) ([]installed, error) {
 	at := map[string]int{}
 	var all []installed

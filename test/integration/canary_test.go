@@ -38,10 +38,8 @@ func TestCredentialsLeaveNoTrace(t *testing.T) {
 		lock bool // uv.lock; else packages
 		how  func(t *testing.T, d *daemon, h *house, c canary) (pipIndex string)
 	}{
-		"uv.lock, netrc": {lock: true, how: netrc},
-		"packages, netrc": {how: func(t *testing.T, d *daemon, h *house, c canary) string {
-			return netrc(t, d, h, c)
-		}},
+		"uv.lock, netrc":  {lock: true, how: netrc},
+		"packages, netrc": {how: netrc},
 		"packages, pip_index with a login": {how: func(_ *testing.T, _ *daemon, h *house, c canary) string {
 			return strings.Replace(h.URL, "://", "://"+c.user+":"+c.password+"@", 1) + "/simple"
 		}},
@@ -60,7 +58,7 @@ func TestCredentialsLeaveNoTrace(t *testing.T) {
 			h.put(t, "needle", map[string]string{"needle.py": "x = 1\n"})
 			h.put(t, "pip", map[string]string{"pip.py": "x = 1\n"})
 			h.put(t, "flytekit", map[string]string{"flytekit.py": "x = 1\n"})
-			h.user, h.password = c.user, c.password
+			h.login.Store(c)
 			d := newDaemon(t, "IMGSPECD_DOCKER_USE=never", "IMGSPECD_UV_PATH="+os.Getenv(varUV))
 			pipIndex := tt.how(t, d, h, c)
 			p := newProject(t, spec{name: "canary", base: os.Getenv(varBase)})
@@ -73,10 +71,18 @@ func TestCredentialsLeaveNoTrace(t *testing.T) {
 				}
 				p.write("workflow.py", fmt.Sprintf("from flytekit import ImageSpec\n\nimage = ImageSpec(name=\"canary\", base_image=%q, packages=[\"needle==1.0\", \"flytekit==1.0\"]%s)\n", os.Getenv(varBase), index))
 			}
+			h.login.Store(newCanary()) // a failure tells more than a success
 			d.start()
 			heard := d.hear(t)
-			img := d.ready(d.watch(p.dir).Label, "")
-			said := map[string]string{"events": heard()}
+			img := d.settled(d.watch(p.dir).Label, "")
+			if img.State != api.Failed {
+				t.Fatalf("without its login the index serves: %s", img.State)
+			}
+			said := map[string]string{"status after a failure": d.cli("status", "--json"), "log of the failure": d.cli("logs", img.Label)}
+			h.login.Store(c)
+			d.cli("build", img.Label)
+			img = d.ready(img.Label, "")
+			said["events"] = heard()
 			d.ask(t, said, p, img)
 			d.stop()
 			said["the daemon's log"] = d.log()

@@ -14,14 +14,15 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 )
 
 // house is a package index of wheels that a test makes, with PEP 503's pages at /simple/.
 type house struct {
 	*httptest.Server
-	wheels         map[string][]byte // by filename
-	user, password string            // with a user it wants a login
+	wheels map[string][]byte // by filename
+	login  atomic.Value      // canary that it wants; none: all are let in
 }
 
 func newHouse(t *testing.T) *house {
@@ -33,7 +34,8 @@ func newHouse(t *testing.T) *house {
 }
 
 func (h *house) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if user, password, _ := r.BasicAuth(); h.user != "" && (user != h.user || password != h.password) {
+	user, password, _ := r.BasicAuth()
+	if login, wants := h.login.Load().(canary); wants && login != (canary{user, password}) {
 		w.Header().Set("WWW-Authenticate", `Basic realm="house"`)
 		http.Error(w, "who is it?", http.StatusUnauthorized)
 		return
