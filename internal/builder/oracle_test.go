@@ -46,7 +46,7 @@ var oracleProjects = []oracleProject{
 		holds: []string{"nspkg.pth", "/jaraco/text/"},
 	},
 	{name: "abi3", dependencies: []string{"bcrypt==4.3.0", "cryptography==45.0.5", "tornado==6.5.1"}, holds: []string{".abi3.so"}},
-	{name: "Unicode names", dependencies: []string{"pelican==4.12.0"}, holds: []string{"décembre/02"}},
+	{name: "Unicode names", dependencies: []string{"pelican==4.9.1"}, holds: []string{"décembre/02"}},
 	{
 		name: "URLs", dependencies: []string{"six", "attrs"}, holds: []string{"six-1.17.0.dist-info/direct_url.json"},
 		more: "[tool.uv.sources]\nsix = { url = \"https://files.pythonhosted.org/packages/b7/ce/149a00dd41f10bc29e5921b496af8b574d8413afcd5e30dfa0ed46c2cc5e/six-1.17.0-py2.py3-none-any.whl\" }\n",
