@@ -56,7 +56,14 @@ func (k *worker) buffer() *buffer {
 
 // process reads the job's stream, hands its pieces to emit in order, and returns
 // an error unless the stream is to the byte what the job says.
-func (k *worker) process(j *job, emit func(*job, chunk) error) error {
+func (k *worker) process(j *job, emit func(*job, chunk) error) (err error) {
+	defer func() {
+		// The stream comes from outside: whatever it does to the decoder, it must not end the process.
+		if fault := recover(); fault != nil {
+			k.inflater = nil
+			err = fmt.Errorf("write %s: fault in reading its stream: %v", j.path, fault)
+		}
+	}()
 	if err := k.read(j, emit); err != nil {
 		return fmt.Errorf("write %s: %w", j.path, err)
 	}
