@@ -257,6 +257,8 @@ func TestBuildsShareWork(t *testing.T) {
 	if total != 8 {
 		t.Errorf("%v layers were made, of 8", made)
 	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	for name, n := range h.asked {
 		if n != 1 {
 			t.Errorf("%s was fetched %d times", name, n)
@@ -282,9 +284,8 @@ func TestBadInput(t *testing.T) {
 	if err := build(makePlan(t, info, append(good[:1:1], evil)), baseImg); err == nil || !strings.Contains(err.Error(), "evil-1.0-py3-none-any.whl") {
 		t.Errorf("wheel that escapes: %v", err)
 	}
-	h.files["gone-1.0-py3-none-any.whl"] = nil
 	gone := h.add(t, "gone", "1.0", nil)
-	delete(h.files, gone.Filename)
+	h.remove(gone.Filename)
 	if err := build(makePlan(t, info, append(good[:1:1], gone)), baseImg); err == nil || !strings.Contains(err.Error(), "404") {
 		t.Errorf("missing wheel: %v", err)
 	}

@@ -116,6 +116,13 @@ func (h *wheelhouse) add(t *testing.T, name, version string, files map[string]st
 		Hash: "sha256:" + hex.EncodeToString(sum[:]), Size: int64(len(data))}
 }
 
+// remove takes a wheel down. A request of a build that has ended may still be under way.
+func (h *wheelhouse) remove(filename string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.files, filename)
+}
+
 // some puts n wheels up.
 func (h *wheelhouse) some(t *testing.T, n int) []lockfile.Artifact {
 	var out []lockfile.Artifact
