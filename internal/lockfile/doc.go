@@ -7,8 +7,8 @@
 //	poetry.lock   poetry install --no-root                          all groups that are not optional, dev too; no extras
 //	pylock.toml   an installer of PEP 751                           default groups, no extras
 //
-// A poetry.lock names files without their URLs: there, an artifact says which index has it. ParseRequirements reads requirements.txt, which
-// is no lock: what is open in it is for a resolver, and Pins says whether something is.
+// A poetry.lock names files without their URLs: there, an artifact says which index has it. requirements.txt is
+// no lock: package resolve reads it.
 //
 // Everything here is pure: bytes in, values out. Nothing is read from disk or from the network, nothing is resolved and nothing
 // is run; what a lock does not pin is an error, never a guess.
