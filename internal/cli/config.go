@@ -46,12 +46,15 @@ func (a *app) config(dir string) (*config.Config, config.Origins, error) {
 
 func (a *app) configCmd() *cobra.Command {
 	var dir string
+	var example bool
 	cmd := &cobra.Command{
 		Use:   "config [KEY]",
 		Short: "Show each setting and where it came from",
 		Long: `Shows each setting and where it came from: flag > IMGSPECD_* > project file >
-user file > default. With a KEY it prints that value alone.`,
+user file > default. With a KEY it prints that value alone. --example prints a
+settings file that explains every key, to start one's own from.`,
 		Example: `  imgspecd config
+  imgspecd config --example > ~/.config/imgspecd/config.toml
   IMGSPECD_REGISTRY_PUSH=never imgspecd config registry.push`,
 		Args: atMost(1),
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
@@ -66,6 +69,9 @@ user file > default. With a KEY it prints that value alone.`,
 			return keys, cobra.ShellCompDirectiveNoFileComp
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if example {
+				return a.print(nil, config.Example())
+			}
 			a.flags = cmd.Flags()
 			_, origins, err := a.config(dir)
 			if err != nil {
@@ -81,6 +87,7 @@ user file > default. With a KEY it prints that value alone.`,
 			return a.print(o, o.Text()+"\n")
 		},
 	}
+	cmd.Flags().BoolVar(&example, "example", false, "print a settings file that explains every key")
 	cmd.Flags().StringVar(&dir, "dir", ".", "project directory whose file counts too")
 	allFlags(cmd.Flags())
 	return cmd
