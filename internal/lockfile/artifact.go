@@ -12,11 +12,12 @@ type Artifact struct {
 	Path  string // a file on this machine, relative to the lock's directory, when it is not downloaded
 	Hash  string // "sha256:<hex>"; empty only where the lock has none
 	Size  int64  // bytes; 0 where the lock does not say
-	Sdist bool   // must be built before it can be installed
+	Sdist bool   // must be built before it can be installed; then Source and Reason are set
 	// Direct is set for a package that was locked by URL or path rather than found
 	// in an index: the installer then writes direct_url.json (PEP 610).
 	Direct *Direct
-	// Reason says, for an Sdist, why no wheel serves.
+	// Source says, for an Sdist, what it is built from and why, for programs; Reason says why no wheel serves, for people.
+	Source *Source `json:",omitempty"`
 	Reason string
 }
 

@@ -174,12 +174,14 @@ func (p *poetryPackage) artifact(c chooser) (Artifact, error) {
 	a := Artifact{Name: p.name, Version: p.version}
 	switch p.source.Type {
 	case "git":
-		a.Sdist, a.Reason = true, p.fromGit()
 		a.URL = gitURL(p.source.URL, p.source.Reference, p.source.Subdirectory, p.source.Resolved)
+		git := gitSource(a.URL)
+		git.Editable = p.develop
+		a.build(p.fromGit(), git)
 		a.Direct = &Direct{URL: a.URL, Editable: p.develop}
 		return a, nil
 	case "directory":
-		a.Sdist, a.Reason = true, p.fromDirectory(p.source.URL)
+		a.build(p.fromDirectory(p.source.URL), directorySource(p.source.URL, p.develop))
 		a.Path = p.source.URL
 		a.Direct = &Direct{URL: fileURL(a.Path), Editable: p.develop}
 		return a, nil
@@ -209,7 +211,7 @@ func (p *poetryPackage) setArchive(a *Artifact, c chooser) (err error) {
 		a.Hash = p.files[0].Hash
 	}
 	if !isWheel(a.Filename) {
-		a.Sdist, a.Reason = true, p.fromArchive()
+		a.build(p.fromArchive(), archiveSource(NotAWheel, p.source.Subdirectory))
 		return nil
 	}
 	best, err := c.wheel(p.ident, []string{a.Filename})
@@ -245,7 +247,7 @@ func (p *poetryPackage) setIndexed(a *Artifact, c chooser) error {
 		a.Filename, a.Hash = of[best].File, of[best].Hash
 	case sdist != nil:
 		a.Filename, a.Hash = sdist.File, sdist.Hash
-		a.Sdist, a.Reason = true, p.fromSdist(wheels, c.env)
+		a.build(p.fromSdist(wheels, c.env), archiveSource(lacksWheel(wheels), ""))
 	default:
 		return p.nothingFits(wheels, c.env)
 	}

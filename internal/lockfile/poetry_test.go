@@ -47,8 +47,8 @@ func describeSelections(t *testing.T, l Lock) string {
 			fmt.Fprintf(&b, "\terror: %v\n", err)
 		}
 		for _, a := range artifacts {
-			if a.Sdist == (a.Reason == "") {
-				t.Errorf("Sdist and Reason do not agree: %+v", a)
+			if a.Sdist == (a.Reason == "") || a.Sdist == (a.Source == nil) {
+				t.Errorf("Sdist, Source and Reason do not agree: %+v", a)
 			}
 			if a.Sdist {
 				fmt.Fprintf(&b, "\tbuild %s %s%s: %s\n", a.Name, a.URL, a.Path, a.Reason)
@@ -143,16 +143,20 @@ func TestPoetrySources(t *testing.T) {
 		{"a build tag wins over a better tag", `files = [{file = "odd-1.0-cp311-cp311-manylinux_2_17_x86_64.whl", hash = "sha256:00"}, {file = "odd-1.0-1-py3-none-any.whl", hash = "sha256:01"}]` + "\n",
 			Artifact{Filename: "odd-1.0-1-py3-none-any.whl", Hash: "sha256:01"}},
 		{"sdist", `files = [{file = "odd-1.0.exe", hash = "sha256:00"}, {file = "odd-1.0.tar.gz", hash = "sha256:01"}]` + "\n",
-			Artifact{Filename: "odd-1.0.tar.gz", Hash: "sha256:01", Sdist: true, Reason: ident{"odd", "1.0"}.fromSdist(nil, bookworm)}},
-		{"git", "files = []\ndevelop = false\n[package.source]\ntype = \"git\"\nurl = \"https://example.org/odd.git\"\nreference = \"main\"\nresolved_reference = \"0123456789012345678901234567890123456789\"\nsubdirectory = \"py\"\n",
-			Artifact{URL: git, Sdist: true, Reason: ident{"odd", "1.0"}.fromGit(), Direct: &Direct{URL: git}}},
+			Artifact{Filename: "odd-1.0.tar.gz", Hash: "sha256:01", Sdist: true, Reason: ident{"odd", "1.0"}.fromSdist(nil, bookworm),
+				Source: &Source{Kind: FromArchive, Cause: NoWheel}}},
+		{"git", "files = []\ndevelop = true\n[package.source]\ntype = \"git\"\nurl = \"https://example.org/odd.git\"\nreference = \"main\"\nresolved_reference = \"0123456789012345678901234567890123456789\"\nsubdirectory = \"py\"\n",
+			Artifact{URL: git, Sdist: true, Reason: ident{"odd", "1.0"}.fromGit(), Direct: &Direct{URL: git, Editable: true},
+				Source: &Source{Kind: FromGit, Cause: NotAWheel, Repository: "https://example.org/odd.git", Requested: "main", Subdirectory: "py", Editable: true,
+					Commit: "0123456789012345678901234567890123456789"}}},
 		{"directory", "files = []\ndevelop = true\n[package.source]\ntype = \"directory\"\nurl = \"../odd\"\n",
-			Artifact{Path: "../odd", Sdist: true, Reason: ident{"odd", "1.0"}.fromDirectory("../odd"), Direct: &Direct{URL: "file:///odd", Editable: true}}},
+			Artifact{Path: "../odd", Sdist: true, Reason: ident{"odd", "1.0"}.fromDirectory("../odd"), Direct: &Direct{URL: "file:///odd", Editable: true},
+				Source: &Source{Kind: FromDirectory, Cause: NotAWheel, Dir: "../odd", Editable: true}}},
 		{"file", file + "[package.source]\ntype = \"file\"\nurl = \"dist/odd-1.0-py3-none-any.whl\"\n",
 			Artifact{Path: "dist/odd-1.0-py3-none-any.whl", Filename: "odd-1.0-py3-none-any.whl", Hash: "sha256:00", Direct: &Direct{URL: "file:///root/dist/odd-1.0-py3-none-any.whl"}}},
 		{"URL", file + "[package.source]\ntype = \"url\"\nurl = \"https://example.org/odd-1.0.tar.gz\"\nsubdirectory = \"py\"\n",
 			Artifact{URL: "https://example.org/odd-1.0.tar.gz", Filename: "odd-1.0.tar.gz", Hash: "sha256:01", Sdist: true, Reason: ident{"odd", "1.0"}.fromArchive(),
-				Direct: &Direct{URL: "https://example.org/odd-1.0.tar.gz#subdirectory=py"}}},
+				Direct: &Direct{URL: "https://example.org/odd-1.0.tar.gz#subdirectory=py"}, Source: &Source{Kind: FromArchive, Cause: NotAWheel, Subdirectory: "py"}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			l, err := ParsePoetry(poetryOf(t, "2.1", "[tool.poetry]\n", poetryPackageHead+c.rest))

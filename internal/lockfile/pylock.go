@@ -148,13 +148,13 @@ func (p *pylockPackage) take(c chooser, python pypa.Version, vars map[string]str
 	a := &Artifact{Name: p.name, Version: p.version}
 	switch {
 	case p.vcs != nil:
-		a.Sdist, a.Reason = true, p.fromGit()
 		a.URL = p.vcs.url()
+		a.build(p.fromGit(), gitSource(a.URL))
 		a.Direct = &Direct{URL: a.URL}
 		return a, nil
 	case p.directory != nil:
 		dir := p.directory.dir()
-		a.Sdist, a.Reason = true, p.fromDirectory(dir)
+		a.build(p.fromDirectory(dir), directorySource(dir, p.directory.Editable))
 		a.Path = dir
 		a.Direct = &Direct{URL: fileURL(dir), Editable: p.directory.Editable}
 		return a, nil
@@ -175,7 +175,7 @@ func (p *pylockPackage) takeArchive(a *Artifact, c chooser) error {
 	}
 	a.Direct.URL += subdirectory(p.archive.Subdirectory)
 	if !isWheel(a.Filename) {
-		a.Sdist, a.Reason = true, p.fromArchive()
+		a.build(p.fromArchive(), archiveSource(NotAWheel, p.archive.Subdirectory))
 		return nil
 	}
 	best, err := c.wheel(p.ident, []string{a.Filename})
@@ -198,7 +198,7 @@ func (p *pylockPackage) takeDistribution(a *Artifact, c chooser) error {
 		return p.nothingFits(p.wheelName, c.env)
 	}
 	if best < 0 {
-		a.Sdist, a.Reason = true, p.fromSdist(p.wheelName, c.env)
+		a.build(p.fromSdist(p.wheelName, c.env), archiveSource(lacksWheel(p.wheelName), ""))
 	}
 	if err := a.setPylockFile(f); err != nil {
 		return fmt.Errorf("package %s: %w", p.title(), err)

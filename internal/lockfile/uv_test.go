@@ -37,8 +37,8 @@ func TestSelectGolden(t *testing.T) {
 				default:
 					fmt.Fprintf(&b, "\t%s\n", a.Filename)
 				}
-				if a.Sdist == (a.Reason == "") {
-					t.Errorf("%s: Sdist and Reason do not agree: %+v", name, a)
+				if a.Sdist == (a.Reason == "") || a.Sdist == (a.Source == nil) {
+					t.Errorf("%s: Sdist, Source and Reason do not agree: %+v", name, a)
 				}
 			}
 		}
@@ -162,18 +162,21 @@ source = { url = "https://example.org/odd-1.0.tar.gz", subdirectory = "sub" }
 sdist = { hash = "sha256:00" }`,
 			Artifact{Version: "1.0", Filename: "odd-1.0.tar.gz", URL: "https://example.org/odd-1.0.tar.gz", Hash: "sha256:00", Sdist: true,
 				Direct: &Direct{URL: "https://example.org/odd-1.0.tar.gz#subdirectory=sub"},
+				Source: &Source{Kind: FromArchive, Cause: NotAWheel, Subdirectory: "sub"},
 				Reason: "odd 1.0 is locked as a source archive and has to be built; build a wheel of it and depend on that instead"}},
 		{"git", `version = "1.0"
 source = { git = "https://example.org/odd?rev=main#0123456789012345678901234567890123456789" }`,
 			Artifact{Version: "1.0", URL: "https://example.org/odd?rev=main#0123456789012345678901234567890123456789", Sdist: true,
 				Direct: &Direct{URL: "https://example.org/odd?rev=main#0123456789012345678901234567890123456789"},
+				Source: &Source{Kind: FromGit, Cause: NotAWheel, Repository: "https://example.org/odd", Commit: "0123456789012345678901234567890123456789", Requested: "main"},
 				Reason: "odd 1.0 is locked from git and has to be built from source; build a wheel of it and depend on that instead"}},
 		{"directory without a version", `source = { directory = "odd" }`,
-			Artifact{Path: "odd", Sdist: true, Direct: &Direct{URL: "file:///root/odd"},
+			Artifact{Path: "odd", Sdist: true, Direct: &Direct{URL: "file:///root/odd"}, Source: &Source{Kind: FromDirectory, Cause: NotAWheel, Dir: "odd"},
 				Reason: "odd is the local directory odd and has to be built from source; build a wheel of it and depend on that instead"}},
 		{"editable", `version = "1.0"
 source = { editable = "../odd" }`,
 			Artifact{Version: "1.0", Path: "../odd", Sdist: true, Direct: &Direct{URL: "file:///odd", Editable: true},
+				Source: &Source{Kind: FromDirectory, Cause: NotAWheel, Dir: "../odd", Editable: true},
 				Reason: "odd 1.0 is the local directory ../odd and has to be built from source; build a wheel of it and depend on that instead"}},
 		{"higher build tag", `version = "1.0"
 source = { registry = "https://example.org/simple" }

@@ -62,8 +62,7 @@ func (u *UV) artifact(p *pkg, c chooser) (Artifact, error) {
 	case noBuild && !tree: // uv builds local directories all the same
 		return a, fmt.Errorf("no wheel of %s fits %s, and [tool.uv] does not allow to build it", p.title(), c.env)
 	}
-	a.Sdist = true
-	a.Reason = p.buildReason(noWheel, wheels, c.env)
+	a.build(p.buildReason(noWheel, wheels, c.env), p.buildSource(noWheel, wheels))
 	if tree {
 		a.Path = dir
 		a.Direct = &Direct{URL: fileURL(dir), Editable: p.source.Editable != ""}
@@ -172,6 +171,22 @@ func (p *pkg) buildReason(noWheel bool, wheels []string, env pypa.Environment) s
 		return p.fromArchive()
 	}
 	return p.fromSdist(wheels, env)
+}
+
+// buildSource says what a package is built from, and why it is.
+func (p *pkg) buildSource(noWheel bool, wheels []string) Source {
+	dir, tree := p.source.tree()
+	switch {
+	case tree:
+		return directorySource(dir, p.source.Editable != "")
+	case p.source.Git != "":
+		return gitSource(p.source.Git)
+	case noWheel:
+		return archiveSource(WheelsRefused, p.source.Subdirectory)
+	case p.source.URL != "" || p.source.Path != "":
+		return archiveSource(NotAWheel, p.source.Subdirectory)
+	}
+	return archiveSource(lacksWheel(wheels), "")
 }
 
 func fileURL(p string) string {
