@@ -55,7 +55,7 @@ var floorplan = []room{
 	{"internal/store", in("api", "internal/blob"), "records are api's own types, so that none is written twice"},
 	{"internal/builder", in("api", "internal/base", "internal/blob", "internal/bytecode", "internal/index", "internal/layer", "internal/lockfile", "internal/plan", "internal/progress",
 		"internal/pypa", "internal/store", "internal/wheel"), "plan in, image out; lockfile and base for the types a plan is made of, api for the figures"},
-	{"internal/builder/buildkit", in("internal/builder", "internal/plan", "internal/progress"), "what must execute"},
+	{"internal/builder/buildkit", in("internal/blob", "internal/plan"), "what must execute: steps of a plan on images; the Docker engine is an interface here"},
 	{"internal/publish", in("internal/blob", "internal/progress"), "targets; the store is an interface here"},
 	{"internal/publish/docker", in("internal/blob", "internal/progress", "internal/publish"), "a heavy client in a room of its own; blob to read what it sends, and bases from it"},
 	{"internal/publish/containerd", in("internal/blob", "internal/progress", "internal/publish"), "a heavy client in a room of its own"},

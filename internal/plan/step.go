@@ -1,0 +1,79 @@
+package plan
+
+import (
+	"maps"
+	"slices"
+)
+
+// StepKind says what a step executes.
+type StepKind string
+
+// The kinds, in the order in which a build takes them.
+const (
+	StepApt      StepKind = "apt"      // apt_packages, on the base
+	StepConda    StepKind = "conda"    // Python and conda_packages, on that
+	StepWheel    StepKind = "wheel"    // a source that must become a wheel; its image is thrown away
+	StepCommands StepKind = "commands" // on top of packages and files
+)
+
+// Step is what must be executed in a container. It is executed once per Key; what it leaves is kept.
+type Step struct {
+	Kind     StepKind
+	Key      string // hex; of the image it runs on and of all below but Secrets and Title
+	Title    string // for people: "apt: curl, git"
+	Platform string // linux/amd64
+	Args     []string
+	Env      []string // the whole, in order
+	User     string   // empty: root
+	Dir      string   // empty: /
+	Mounts   []Mount
+	Secrets  []Secret
+	// Output is the directory that a step of kind StepWheel leaves its result in.
+	Output string
+}
+
+// Mount puts something into a step's file system that is not in its result.
+type Mount struct {
+	Target string
+	Cache  string // a directory of this name, kept by BuildKit from step to step and shared by all
+	Image  string // or what lies at Source in the image with this reference
+	Local  string // or what lies at this path on the host: Source in the directory
+	Source string
+	Digest string // of what Local or Image holds, for Key; empty: the reference says it
+}
+
+// Secret is a file of the host that a step sees at Target, and no one after it.
+type Secret struct {
+	Source string // absolute
+	Target string
+}
+
+// seal gives a step its key, on an image.
+func (s Step) seal(on string) Step {
+	d := newDigest("step")
+	d.text(string(s.Kind), on, s.Platform, s.User, s.Dir, s.Output)
+	for _, list := range [][]string{s.Args, s.Env} {
+		d.number(int64(len(list)))
+		d.text(list...)
+	}
+	mounts := map[string]Mount{}
+	for _, m := range s.Mounts {
+		mounts[m.Target] = m
+	}
+	for _, target := range slices.Sorted(maps.Keys(mounts)) {
+		m := mounts[target]
+		local := m.Local
+		if m.Digest != "" {
+			local = "" // where it lies does not matter then
+		}
+		d.text(target, m.Cache, m.Image, local, m.Source, m.Digest)
+	}
+	targets := make([]string, len(s.Secrets))
+	for i, secret := range s.Secrets {
+		targets[i] = secret.Target
+	}
+	slices.Sort(targets)
+	d.text(targets...)
+	s.Key = d.String()
+	return s
+}
