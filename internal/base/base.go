@@ -54,6 +54,8 @@ type Python struct {
 	Path    string // real path, symlinks resolved: /usr/local/bin/python3.11
 	Link    string // as found on PATH: /usr/local/bin/python3
 	Version string // full: 3.11.11
+	// FreeThreaded: it is a build without the global lock (PEP 703), which has packages and directories of its own.
+	FreeThreaded bool `json:",omitempty"`
 }
 
 // Entry is one file of the base's merged file system. Type and permissions are in Mode;
@@ -67,6 +69,6 @@ type Entry struct {
 
 // Environment returns what packages for this base are chosen for. It panics if Python is nil.
 func (i Info) Environment() pypa.Environment {
-	os, arch, _ := splitPlatform(i.Platform)
-	return pypa.Environment{Python: i.Python.Version, OS: os, Arch: arch, Libc: i.Libc}
+	os, arch, variant := splitPlatform(i.Platform)
+	return pypa.Environment{Python: i.Python.Version, FreeThreaded: i.Python.FreeThreaded, OS: os, Arch: arch, Variant: variant, Libc: i.Libc}
 }

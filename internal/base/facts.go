@@ -14,6 +14,7 @@ type facts struct {
 	magic   string   // the first bytes: "\x7fELF", "#!/bin/..."
 	pythons []string // all that look like versions of Python 3: "3.11.11"
 	pypy    bool
+	threads bool   // it calls itself a free-threading build
 	glibc   string // "2.36"
 	musl    string // "1.2.3"
 }
@@ -36,6 +37,7 @@ func scannerFor(p string) func(io.Reader, *facts) error {
 		return func(r io.Reader, f *facts) error {
 			return scan(r, f, func(window []byte) {
 				f.pypy = f.pypy || bytes.Contains(window, []byte("libpypy"))
+				f.threads = f.threads || bytes.Contains(window, []byte("free-threading build ("))
 				// The first test is many times faster than the expression, and mostly says no.
 				if bytes.Contains(window, []byte("\x003.")) {
 					f.pythons = appendAll(f.pythons, pythonVersion, window)

@@ -13,7 +13,7 @@ import (
 )
 
 // cacheFormat changes when what inspect finds changes, so that an old finding is not believed.
-const cacheFormat = 3
+const cacheFormat = 4
 
 type cached struct {
 	Format int

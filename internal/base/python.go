@@ -11,7 +11,7 @@ import (
 
 var (
 	minorInName   = regexp.MustCompile(`python3\.(\d+)`)
-	threadsInName = regexp.MustCompile(`python3\.\d+[a-z]*t`)
+	threadsInName = regexp.MustCompile(`^python3\.\d+[a-su-z]*t`)
 	patchlevel    = regexp.MustCompile(`(?m)^#define\s+PY_VERSION\s+"(3\.\d+\.\d+[^"+]*)\+?"`)
 )
 
@@ -29,24 +29,44 @@ func python(t *tree, dirs, env []string) (*Python, error) {
 		return nil, because(ErrUnusable, "its Python (%s) is PyPy; only CPython is supported", real)
 	case strings.Contains(name, "graalpy"):
 		return nil, because(ErrUnusable, "its Python (%s) is GraalPy; only CPython is supported", real)
-	case threadsInName.MatchString(name):
-		return nil, because(ErrUnusable, "its Python (%s) is a free-threaded build; only the default build is supported", real)
 	case strings.HasPrefix(f.magic, "#!"):
 		return nil, because(ErrUnusable, "its Python (%s) is a script (%s), which cannot be followed without running it", real, f.magic)
 	}
-	v, err := pythonFull(t, n, real, env)
+	prefix := path.Dir(path.Dir(real))
+	minor := minorOf(t, real, prefix)
+	free := f.threads || threadsInName.MatchString(name) || onlyThreads(t, prefix, minor, f)
+	if free {
+		minor += "t"
+	}
+	v, err := pythonFull(t, n, real, minor, env)
 	if err != nil {
 		return nil, err
 	}
-	return &Python{Path: real, Link: link, Version: v}, nil
+	return &Python{Path: real, Link: link, Version: v, FreeThreaded: free}, nil
 }
 
-// onPath looks for python3, then python, then the newest python3.N. An interpreter
+// onlyThreads says whether an interpreter that leaves all to its library can only be the free-threaded build: that build's
+// installation makes python3.N a second name of python3.Nt.
+func onlyThreads(t *tree, prefix, minor string, f facts) bool {
+	if minor == "" || len(f.pythons) > 0 || len(libraries(t, prefix, minor)) > 0 {
+		return false
+	}
+	for _, lib := range libraries(t, prefix, minor+"t") {
+		if lib.file.facts.threads {
+			return true
+		}
+	}
+	return false
+}
+
+// onPath looks for python3, then python, then the newest python3.N, then the newest python3.Nt. An interpreter
 // that itself lies in the virtual environment, as a copy, goes with that.
 func onPath(t *tree, dirs []string) (link string, n *node, real string) {
 	names := []string{"python3", "python"}
-	for _, dir := range dirs {
-		names = append(names, minors(t.lookup(dir))...)
+	for _, suffix := range []string{"", "t"} {
+		for _, dir := range dirs {
+			names = append(names, minors(t.lookup(dir), suffix)...)
+		}
 	}
 	for _, name := range names {
 		for _, dir := range dirs {
@@ -60,14 +80,14 @@ func onPath(t *tree, dirs []string) (link string, n *node, real string) {
 	return "", nil, ""
 }
 
-// minors lists python3.N of a directory, newest first.
-func minors(dir *node) []string {
+// minors lists python3.N of a directory, newest first; with the suffix, which is not part of N.
+func minors(dir *node, suffix string) []string {
 	if dir == nil {
 		return nil
 	}
 	var ns []int
 	for name := range dir.children {
-		if m := minorInName.FindStringSubmatch(name); m != nil && m[0] == name {
+		if m := minorInName.FindStringSubmatch(name); m != nil && m[0]+suffix == name {
 			n, _ := strconv.Atoi(m[1])
 			ns = append(ns, n)
 		}
@@ -76,16 +96,16 @@ func minors(dir *node) []string {
 	slices.Reverse(ns)
 	names := make([]string, len(ns))
 	for i, n := range ns {
-		names[i] = fmt.Sprintf("python3.%d", n)
+		names[i] = fmt.Sprintf("python3.%d%s", n, suffix)
 	}
 	return names
 }
 
 // pythonFull finds the full version: in the header beside the interpreter, else in
 // the interpreter's or its library's own data, where the text of sys.version begins.
-func pythonFull(t *tree, n *node, real string, env []string) (string, error) {
+// minor ends in "t" for a free-threaded build, as its directories do.
+func pythonFull(t *tree, n *node, real, minor string, env []string) (string, error) {
 	prefix := path.Dir(path.Dir(real))
-	minor := minorOf(t, real, prefix)
 	var versions []string
 	for _, h := range headers(t, prefix, minor) {
 		if m := patchlevel.FindSubmatch(h.file.content); m != nil {
@@ -103,6 +123,7 @@ func pythonFull(t *tree, n *node, real string, env []string) (string, error) {
 			versions = append(versions, v)
 		}
 	}
+	minor = strings.TrimSuffix(minor, "t")
 	for _, v := range versions {
 		if minor == "" || v == "3."+minor || strings.HasPrefix(v, "3."+minor+".") {
 			return v, nil
@@ -116,9 +137,10 @@ func minorOf(t *tree, real, prefix string) string {
 	if m := minorInName.FindStringSubmatch(path.Base(real)); m != nil {
 		return m[1]
 	}
-	lib := minors(t.lookup(path.Join(prefix, "lib")))
-	if len(lib) == 1 {
-		return strings.TrimPrefix(lib[0], "python3.")
+	for _, suffix := range []string{"", "t"} {
+		if lib := minors(t.lookup(path.Join(prefix, "lib")), suffix); len(lib) == 1 {
+			return strings.TrimSuffix(strings.TrimPrefix(lib[0], "python3."), suffix)
+		}
 	}
 	return ""
 }

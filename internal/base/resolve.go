@@ -66,7 +66,14 @@ func (r *Resolver) Resolve(ctx context.Context, ref, platform string, report pro
 }
 
 func (r *Resolver) resolve(ctx context.Context, ref, platform string, report progress.Func) (*Base, error) {
-	want, err := parsePlatform(platform)
+	asked, err := Platforms(platform)
+	if err != nil {
+		return nil, err
+	}
+	if len(asked) > 1 {
+		return nil, because(ErrPlatform, "%d platforms are asked for, and an image is for one", len(asked))
+	}
+	want, err := parsePlatform(asked[0])
 	if err != nil {
 		return nil, err
 	}

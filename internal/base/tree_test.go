@@ -200,11 +200,33 @@ func TestPython(t *testing.T) {
 			[]string{"opt/micromamba/bin/python3.11*=" + elf + "\x003.11.9\x00"},
 			base.Python{Path: "/opt/micromamba/bin/python3.11", Link: "/opt/micromamba/bin/python3.11", Version: "3.11.9"}, "",
 		},
+		"free-threaded, by its name": {
+			path, []string{"usr/local/bin/python3 -> python3.13t", "usr/local/bin/python3.13t*=" + elf, "usr/local/include/python3.13t/patchlevel.h=#define PY_VERSION \"3.13.2\"\n"},
+			base.Python{Path: "/usr/local/bin/python3.13t", Link: "/usr/local/bin/python3", Version: "3.13.2", FreeThreaded: true}, "",
+		},
+		"free-threaded, by what it says": {
+			path, []string{"usr/local/bin/python3.14*=" + elf + "\x003.14.1\x00%.80s free-threading build (%.80s) %.80s\x00", "usr/local/lib/python3.14t/os.py="},
+			base.Python{Path: "/usr/local/bin/python3.14", Link: "/usr/local/bin/python3.14", Version: "3.14.1", FreeThreaded: true}, "",
+		},
+		"free-threaded, by its only library": {
+			path, []string{"usr/local/bin/python3.13*=" + elf, "usr/local/lib/libpython3.13t.so.1.0=" + elf + "\x003.13.1\x00%.80s experimental free-threading build (%.80s) %.80s\x00"},
+			base.Python{Path: "/usr/local/bin/python3.13", Link: "/usr/local/bin/python3.13", Version: "3.13.1", FreeThreaded: true}, "",
+		},
+		"both builds: the one that is found first": {
+			path, []string{
+				"usr/local/bin/python3 -> python3.13", "usr/local/bin/python3.13*=" + elf, "usr/local/bin/python3.13t*=" + elf,
+				"usr/local/lib/libpython3.13.so.1.0=" + elf + "\x003.13.1\x00", "usr/local/lib/libpython3.13t.so.1.0=" + elf + "\x003.13.1\x00free-threading build (",
+			},
+			base.Python{Path: "/usr/local/bin/python3.13", Link: "/usr/local/bin/python3", Version: "3.13.1"}, "",
+		},
+		"no python3 but a free-threaded one": {
+			path, []string{"usr/bin/python3.13t*=" + elf + "\x003.13.1\x00"},
+			base.Python{Path: "/usr/bin/python3.13t", Link: "/usr/bin/python3.13t", Version: "3.13.1", FreeThreaded: true}, "",
+		},
 		"none":                  {cfg: path, files: []string{"usr/bin/python2.7*=" + elf, "usr/bin/python -> python2.7", "usr/bin/python3 -> loop", "usr/bin/loop -> python3"}},
 		"not to be executed":    {cfg: path, files: []string{"usr/bin/python3=" + elf}},
 		"PyPy":                  {cfg: path, files: []string{"usr/local/bin/python3 -> /opt/pypy/bin/pypy3.10", "opt/pypy/bin/pypy3.10*=" + elf}, fails: "is PyPy; only CPython"},
 		"PyPy under our name":   {cfg: path, files: []string{"usr/local/bin/python3*=" + elf + "libpypy3.10-c.so"}, fails: "is PyPy; only CPython"},
-		"free-threaded":         {cfg: path, files: []string{"usr/local/bin/python3 -> python3.13t", "usr/local/bin/python3.13t*=" + elf}, fails: "free-threaded"},
 		"a script":              {cfg: path, files: []string{"usr/local/bin/python3*=#!/bin/bash\nexec pyenv"}, fails: "is a script (#!/bin/bash)"},
 		"version not to be had": {cfg: path, files: []string{"usr/local/bin/python3.11*=" + elf}, fails: "the version of its Python (/usr/local/bin/python3.11) cannot be found"},
 	} {

@@ -34,11 +34,19 @@ func scheme(prefix string, python *base.Python) wheel.Scheme {
 	name := "python" + minor(python.Version)
 	return wheel.Scheme{
 		Prefix:       prefix,
-		SitePackages: prefix + "/lib/" + name + "/site-packages",
+		SitePackages: prefix + "/lib/" + name + threads(python) + "/site-packages",
 		Scripts:      prefix + "/bin",
 		Headers:      prefix + "/include/site/" + name,
 		Interpreter:  prefix + "/bin/python",
 	}
+}
+
+// threads is what a free-threaded build adds to its minor, in names of its own.
+func threads(python *base.Python) string {
+	if python.FreeThreaded {
+		return "t"
+	}
+	return ""
 }
 
 // minor is the first two parts of a Python version.
@@ -75,6 +83,9 @@ func (t *tree) makeVenv(s wheel.Scheme, python *base.Python, owner Owner) {
 	link(s.Scripts+"/python", python.Path)
 	link(s.Scripts+"/python3", "python")
 	link(s.Scripts+"/python"+minor(python.Version), "python")
+	if python.FreeThreaded {
+		link(s.Scripts+"/python"+minor(python.Version)+"t", "python")
+	}
 	for name, text := range activation() {
 		file(s.Scripts+"/"+name, strings.ReplaceAll(text, "@VENV@", s.Prefix))
 	}

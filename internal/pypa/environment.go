@@ -5,10 +5,12 @@ import "fmt"
 // Environment is what packages are chosen for: one Python on one platform.
 // The base image says it (see internal/base).
 type Environment struct {
-	Python string // full version of CPython: "3.11.11"
-	OS     string // "linux", "darwin": as in an OCI platform
-	Arch   string // "amd64", "arm64": as in an OCI platform
-	Libc   Libc
+	Python       string // full version of CPython: "3.11.11"
+	FreeThreaded bool   // it is built without the global lock (PEP 703): python3.13t
+	OS           string // "linux", "darwin": as in an OCI platform
+	Arch         string // "amd64", "arm64": as in an OCI platform
+	Variant      string // "v7": as in an OCI platform; empty where the architecture has but one
+	Libc         Libc
 }
 
 // Libc is the C library of a Linux system, which decides what manylinux or musllinux wheels run there (PEP 600, 656).
@@ -58,7 +60,14 @@ func (e Environment) Markers() map[string]string {
 
 // String names the environment in messages: "CPython 3.11.11 on linux/amd64 (glibc 2.36)".
 func (e Environment) String() string {
-	s := fmt.Sprintf("CPython %s on %s/%s", e.Python, e.OS, e.Arch)
+	s := "CPython " + e.Python
+	if e.FreeThreaded {
+		s += " (free-threaded)"
+	}
+	s += " on " + e.OS + "/" + e.Arch
+	if e.Variant != "" {
+		s += "/" + e.Variant
+	}
 	if e.Libc.Kind != "" {
 		s += fmt.Sprintf(" (%s %d.%d)", e.Libc.Kind, e.Libc.Major, e.Libc.Minor)
 	}

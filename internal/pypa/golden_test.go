@@ -29,6 +29,7 @@ type golden struct {
 		Python, Arch, First, SHA256 string
 		Libc                        [3]any
 		Count                       int
+		Free                        bool
 	}
 }
 
@@ -106,9 +107,9 @@ func TestMarkersAsPackaging(t *testing.T) {
 }
 
 func TestTagsAsPackaging(t *testing.T) {
-	arch := map[string]string{"x86_64": "amd64", "aarch64": "arm64"}
+	arch := map[string]string{"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm"}
 	for _, c := range readGolden(t).Tags {
-		e := Environment{Python: c.Python, OS: "linux", Arch: arch[c.Arch],
+		e := Environment{Python: c.Python, FreeThreaded: c.Free, OS: "linux", Arch: arch[c.Arch],
 			Libc: Libc{c.Libc[0].(string), int(c.Libc[1].(float64)), int(c.Libc[2].(float64))}}
 		tags := e.Tags()
 		var lines []string

@@ -16,7 +16,7 @@ type Tag struct {
 func (t Tag) String() string { return t.Python + "-" + t.ABI + "-" + t.Platform }
 
 // Tags returns the tags of the wheels that this environment can use, best first, in the order of uv and of
-// packaging's sys_tags. A normal CPython is taken for granted: no free-threaded build (cp313t), no debug build.
+// packaging's sys_tags. Debug builds are not known. A free-threaded build (cp313t) has a stable ABI of its own (PEP 803).
 // It is empty where the Python version cannot be read.
 func (e Environment) Tags() []Tag {
 	major, minor, err := e.PythonMinor()
@@ -35,9 +35,13 @@ func (e Environment) Tags() []Tag {
 	pyMajor := "py" + strconv.Itoa(major)
 
 	// The interpreter's own, then the stable ABI from this minor down to that of 3.2, where it began (PEP 384).
-	add(cp(minor), cp(minor))
+	threads := ""
+	if e.FreeThreaded {
+		threads = "t"
+	}
+	add(cp(minor), cp(minor)+threads)
 	for m := minor; m >= 2; m-- {
-		add(cp(m), "abi3")
+		add(cp(m), "abi3"+threads)
 		if m == minor {
 			add(cp(m), "none")
 		}
@@ -128,6 +132,9 @@ func (e Environment) machine() string {
 	case "386":
 		return "i686"
 	case "arm":
+		if e.Variant == "v5" || e.Variant == "v6" {
+			return "arm" + e.Variant + "l"
+		}
 		return "armv7l"
 	case "loong64":
 		return "loongarch64"

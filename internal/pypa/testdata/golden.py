@@ -44,7 +44,7 @@ def version(text):
     return {"text": text, "normal": str(v), "pre": v.is_prerelease}
 
 
-def environment_tags(minor, arch, kind, libc):
+def environment_tags(minor, arch, kind, libc, free=False):
     if kind == "glibc":
         manylinux._get_glibc_version = lambda: libc
         manylinux._have_compatible_abi = lambda exe, archs: True
@@ -54,9 +54,9 @@ def environment_tags(minor, arch, kind, libc):
         musllinux._get_musl_version = lambda exe: musllinux._MuslVersion(*libc)
         platforms = [*musllinux.platform_tags([arch]), "linux_" + arch]
     cp = f"cp3{minor}"
-    found = [*tags.cpython_tags((3, minor), [cp], platforms), *tags.compatible_tags((3, minor), cp, platforms)]
+    found = [*tags.cpython_tags((3, minor), [cp + "t" * free], platforms), *tags.compatible_tags((3, minor), cp, platforms)]
     text = "\n".join(map(str, found))
-    return {"python": f"3.{minor}.1", "arch": arch, "libc": [kind, *libc], "count": len(found), "first": str(found[0]),
+    return {"python": f"3.{minor}.1", "free": free, "arch": arch, "libc": [kind, *libc], "count": len(found), "first": str(found[0]),
             "sha256": hashlib.sha256(text.encode()).hexdigest()}
 
 
@@ -71,8 +71,8 @@ print(json.dumps({
     "order": [[str(v) for v in group] for _, group in itertools.groupby(good, key=lambda v: v._key if hasattr(v, "_key") else v)],
     "specifiers": [{"spec": s, "in": [str(v) for v in good if Specifier(s).contains(v, prereleases=True)]} for s in SPECIFIERS],
     "markers": [{"marker": m, "extra": e, "holds": Marker(m).evaluate({**env, "extra": e})} for m in MARKERS for e in ["", "cpu"]],
-    "tags": [environment_tags(minor, arch, kind, libc)
-             for minor in (8, 10, 11, 14)
-             for arch in ("x86_64", "aarch64")
+    "tags": [environment_tags(minor, arch, kind, libc, free)
+             for minor, free in (*((m, False) for m in range(8, 15)), (13, True), (14, True))
+             for arch in ("x86_64", "aarch64", "armv7l")
              for kind, libc in (("glibc", (2, 17)), ("glibc", (2, 36)), ("musl", (1, 2)))],
 }, indent=0))
