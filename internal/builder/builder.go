@@ -137,6 +137,9 @@ func weight(l plan.Layer) int64 {
 	}
 	for _, f := range l.Files {
 		n += int64(len(f.Data))
+		if f.From != nil {
+			n += f.From.Size
+		}
 	}
 	return n / int64(max(1, l.Parts))
 }

@@ -14,8 +14,8 @@ func header(f plan.File) layer.Header {
 	return layer.Header{Path: f.Path, Mode: f.Mode, UID: f.Owner.UID, GID: f.Owner.GID}
 }
 
-// writeFiles writes what a plan holds itself.
-func writeFiles(w *layer.Writer, files []plan.File) error {
+// writeFiles writes what a plan holds itself, and what it copies.
+func writeFiles(w *layer.Writer, files []plan.File, from *contents) error {
 	for _, f := range files {
 		var err error
 		switch f.Mode.Type() {
@@ -26,7 +26,7 @@ func writeFiles(w *layer.Writer, files []plan.File) error {
 		case fs.ModeSymlink:
 			err = w.Symlink(header(f), f.Link)
 		case 0:
-			err = w.File(header(f), f.Data)
+			err = writeFile(w, f, from)
 		default:
 			err = fmt.Errorf("write %s: it is no file, directory or symlink", f.Path)
 		}
@@ -35,4 +35,19 @@ func writeFiles(w *layer.Writer, files []plan.File) error {
 		}
 	}
 	return nil
+}
+
+func writeFile(w *layer.Writer, f plan.File, from *contents) error {
+	if f.From == nil {
+		return w.File(header(f), f.Data)
+	}
+	h := header(f)
+	h.Size = f.From.Size
+	c := from.reader(*f.From)
+	if h.Size == 0 { // nobody reads nothing
+		if _, err := c.Read(nil); err != nil {
+			return err
+		}
+	}
+	return w.Content(h, c)
 }

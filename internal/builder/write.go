@@ -57,11 +57,13 @@ func (r *run) blob(ctx context.Context, l plan.Layer, paths map[string]string) (
 		Parents: func(dir string) layer.Header { return header(parent(r.plan, dir)) },
 	})
 	var files []installed
-	err = writeFiles(w, l.Files)
+	var from contents
+	err = writeFiles(w, l.Files, &from)
 	if err == nil {
 		files, err = pkgs.write(ctx, w, l, r)
 	}
 	res, cerr := w.Close() // in every case: it ends the writer's goroutines
+	from.close()
 	if err == nil {
 		err = cerr
 	}

@@ -81,7 +81,7 @@ func content(s Spec) map[string]string {
 	for _, in := range s.Named.Inputs {
 		name := relTo(s.Dir, in.Path)
 		if !in.Named {
-			c[partFile+name] = in.Digest
+			c[partFile+name] = cmp.Or(in.Digest, "directory")
 		}
 		if in.Mode != "" {
 			c[partMode+name] = in.Mode

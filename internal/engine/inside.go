@@ -76,7 +76,7 @@ func (p *Pipeline) remember(s Spec, pl *plan.Plan, img v1.Image) error {
 	}
 	ids := cfg.RootFS.DiffIDs[len(cfg.RootFS.DiffIDs)-len(pl.Layers):]
 	for i, l := range pl.Layers {
-		if l.Kind == plan.System {
+		if l.Kind != plan.Venv && l.Kind != plan.Packages {
 			continue
 		}
 		now.Layers = append(now.Layers, ids[i].String())

@@ -85,8 +85,11 @@ func (r *ProjectReader) Read(ctx context.Context, p store.Project) (Reading, err
 // watch adds the files that a spec depends on.
 func (out *Reading) watch(s Spec) {
 	for _, in := range s.Named.Inputs {
-		out.Files = append(out.Files, in.Path)
+		if in.Digest != "" { // not a directory
+			out.Files = append(out.Files, in.Path)
+		}
 	}
+	out.Files = append(out.Files, s.Named.Missing...)
 	out.Files = append(out.Files, s.sources...)
 	out.Dirs = append(out.Dirs, s.Named.Dirs...)
 	if s.isLock() {
@@ -148,7 +151,7 @@ func (s *Spec) fail(err error) {
 	s.Err = toError(err)
 	var bad *lockfile.Error
 	s.Missing = errors.Is(err, fs.ErrNotExist)
-	s.Half = errors.As(err, &bad) || errors.Is(err, ErrStale) || errors.Is(err, errUnsettled)
+	s.Half = errors.As(err, &bad) || errors.Is(err, ErrStale) || errors.Is(err, errUnsettled) || errors.Is(err, imagespec.ErrChanged)
 	if s.Half || s.Missing {
 		s.Named = imagespec.Named{} // not to be believed
 	}

@@ -144,6 +144,9 @@ func (p *Pipeline) plan(ctx context.Context, s Spec, report progress.Func) (*pla
 			in.Notes = append(in.Notes, note)
 		}
 	}
+	if err := s.copies(&in); err != nil {
+		return nil, nil, err
+	}
 	pl, err := plan.Make(in)
 	return pl, b, err
 }

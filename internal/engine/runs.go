@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/imgspecd/imgspecd/api"
+	"github.com/imgspecd/imgspecd/internal/builder"
 )
 
 // run is a build that is queued or under way, for every image spec of that name. Owned by the loop.
@@ -235,7 +236,7 @@ func verdict(err error) (api.State, string, *api.Error) {
 		return api.Canceled, can.why, nil
 	case errors.Is(err, errStopping), errors.Is(err, context.Canceled):
 		return api.Canceled, "the daemon stopped", nil
-	case errors.Is(err, ErrStale):
+	case errors.Is(err, ErrStale), errors.Is(err, builder.ErrChanged):
 		return api.Superseded, ErrStale.Error(), nil
 	}
 	e := toError(err)

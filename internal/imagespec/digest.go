@@ -2,19 +2,16 @@ package imagespec
 
 import (
 	"crypto/md5"
-	"crypto/sha256"
 	"encoding/hex"
-	"fmt"
 	"hash"
-	"io"
 	"io/fs"
 	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"sort"
 	"strings"
 	"syscall"
-	"unicode/utf8"
 )
 
 // emptyDigest is the digest of no files.
@@ -26,6 +23,9 @@ type digester struct {
 	o      Options
 	inputs []Input
 	dirs   []string
+	to     buildContext
+	home   string // where links may lead
+	behind int    // files seen behind links to folders
 }
 
 // copied is flytekit's compute_digest of the copy argument: a list of files and folders, or one folder.
@@ -35,7 +35,8 @@ func (d *digester) copied(v Value) (string, error) {
 	if !ok {
 		root, err := pathArgument("copy", v)
 		if err == nil {
-			err = d.copyDir(h, root)
+			d.to.refuse(Refusal{Field: "copy", Reason: "it is no list: flytekit's builder takes each letter of " + root + " for a file", Hint: "write [" + Repr(Str(root)) + "]"})
+			err = d.copyDir(h, root, ".")
 		}
 		return sum(h), err
 	}
@@ -44,110 +45,78 @@ func (d *digester) copied(v Value) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		file := d.o.path(src)
-		if st, err := os.Stat(file); err == nil && st.IsDir() {
-			err = d.copyDir(h, src)
-			if err != nil {
-				return "", err
-			}
-		} else if err := d.copyFile(h, file, src, path.Base("/"+src)); err != nil {
+		if err := d.copyOne(h, src); err != nil {
 			return "", err
 		}
 	}
 	return sum(h), nil
 }
 
-func (d *digester) copyDir(h hash.Hash, root string) error {
-	return d.walk(d.o.path(root), "", false, func(file, rel string) error {
-		return d.copyFile(h, file, root+"/"+rel, rel)
+// copyOne is one entry of the list. The digest takes it as it is written, the builder as pathlib has it.
+func (d *digester) copyOne(h hash.Hash, src string) error {
+	file, at := d.o.path(src), string(NewPath(src))
+	switch {
+	case strings.HasPrefix(at, "/"), slices.Contains(strings.Split(at, "/"), ".."):
+		d.to.refuse(Refusal{Field: "copy", Reason: "Absolute paths or paths with '..' are not allowed in COPY command."}) // flytekit's own
+	case src == "":
+		d.to.refuse(Refusal{Field: "copy", Reason: "an empty path stands for the whole working directory, and no tag sees it", Hint: `write "."`})
+	default:
+		d.leaves("copy", d.o.path(at))
+	}
+	d.to.copies = append(d.to.copies, instruction{field: "copy", from: src, path: at, dir: isDir(file)})
+	if isDir(file) {
+		return d.copyDir(h, src, at)
+	}
+	c, ok, err := d.copyFile(h, file, src, path.Base("/"+src))
+	switch {
+	case err != nil || d.to.refused != nil:
+		return err
+	case ok:
+		d.to.file(at, c)
+		return nil
+	}
+	return d.unnamed(d.o.path(at), at, false)
+}
+
+func (d *digester) copyDir(h hash.Hash, src, at string) error {
+	root := d.o.path(src)
+	var chain []string
+	if real, err := filepath.EvalSymlinks(root); err == nil {
+		chain = []string{real}
+	}
+	return d.walk(root, "", false, visit{
+		dir: func(file, rel string) { d.folder(file, path.Join(at, rel)) },
+		file: func(file, rel string, link bool) error {
+			c, ok, err := d.copyFile(h, file, src+"/"+rel, rel)
+			switch {
+			case err != nil:
+				return err
+			case !ok:
+				d.special(file)
+			case !link || !d.leaves("copy", file):
+				d.to.file(path.Join(at, rel), c)
+			}
+			return nil
+		},
+		link: func(file, rel string) error { return d.linked(file, path.Join(at, rel), chain) },
+		bad:  d.unlisted,
 	})
 }
 
 // copyFile hashes content and relative path. What does not exist, a dangling link for example, is left out.
-func (d *digester) copyFile(h hash.Hash, file, shown, rel string) error {
+func (d *digester) copyFile(h hash.Hash, file, shown, rel string) (c Copied, ok bool, err error) {
 	if file == "" || strings.HasSuffix(shown, "/") && !isDir(file) {
-		return nil
+		return c, false, nil
 	}
 	st, err := os.Stat(file)
 	switch {
 	case err != nil:
-		return nil //nolint:nilerr // flytekit skips what does not exist
+		return c, false, nil //nolint:nilerr // flytekit skips what does not exist
 	case st.Mode()&fs.ModeSocket != 0 && !d.rule.readsSockets:
-		return nil
+		return c, false, nil
 	}
-	return d.hashFile(h, "copy", file, shown, rel)
-}
-
-func isDir(p string) bool {
-	st, err := os.Stat(p)
-	return err == nil && st.IsDir()
-}
-
-// walk calls each for every file below dir: the files of a folder sorted, then its folders in the order
-// of the file system, as Python's os.walk with sorted files. Links to folders are not entered.
-func (d *digester) walk(dir, rel string, skipGit bool, each func(file, rel string) error) error {
-	entries, err := d.o.readDir(dir)
-	if err != nil {
-		return nil //nolint:nilerr // os.walk passes over what it cannot list
-	}
-	d.dirs = append(d.dirs, dir)
-	var files, folders []string
-	for _, e := range entries {
-		linkToDir := e.Type()&fs.ModeSymlink != 0 && isDir(dir+"/"+e.Name())
-		switch {
-		case e.IsDir():
-			folders = append(folders, e.Name())
-		case !linkToDir:
-			files = append(files, e.Name())
-		}
-	}
-	slices.Sort(files)
-	for _, f := range files {
-		if err := each(dir+"/"+f, rel+f); err != nil {
-			return err
-		}
-	}
-	for _, f := range folders {
-		if f == ".git" && skipGit {
-			continue
-		}
-		if err := d.walk(dir+"/"+f, rel+f+"/", skipGit, each); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (d *digester) hashFile(h hash.Hash, field, file, shown, rel string) error {
-	if !utf8.ValidString(rel) {
-		return &PythonError{Type: "UnicodeEncodeError", Field: field, Path: file,
-			Message: "'utf-8' codec can't encode the name of " + rel}
-	}
-	f, err := d.o.open(file)
-	if err != nil {
-		return fileError(field, shown, file, err)
-	}
-	defer f.Close()
-	content := sha256.New()
-	if _, err := io.Copy(io.MultiWriter(h, content), f); err != nil {
-		return fileError(field, shown, file, err)
-	}
-	_, _ = io.WriteString(h, strings.ReplaceAll(rel, "/", "")) // a hash takes everything
-	d.inputs = append(d.inputs, Input{Path: file, Digest: sum(content), Named: true, Mode: modeOf(f)})
-	return nil
-}
-
-// modeOf returns the permissions of an open file, as far as what was opened has any.
-func modeOf(f any) string {
-	s, ok := f.(interface{ Stat() (fs.FileInfo, error) })
-	if !ok {
-		return ""
-	}
-	st, err := s.Stat()
-	if err != nil {
-		return ""
-	}
-	return fmt.Sprintf("%04o", st.Mode().Perm())
+	c, err = d.hashFile(h, "copy", file, shown, rel)
+	return c, err == nil, err
 }
 
 func sum(h hash.Hash) string { return hex.EncodeToString(h.Sum(nil)) }
@@ -167,6 +136,11 @@ func (d *digester) source(s Spec) (string, error) {
 		return "", fileError("source_root", root, d.o.path(root), err)
 	} else if !st.IsDir() {
 		return "", fileError("source_root", root, d.o.path(root), syscall.ENOTDIR)
+	}
+	d.to.dir(sourceDir, 0o755)
+	d.to.copies = append(d.to.copies, instruction{field: "source_root", from: root, path: sourceDir, dir: true})
+	if !strings.HasPrefix(root, "/") {
+		d.leaves("source_root", d.o.path(root))
 	}
 	if s.fields["source_copy_mode"] == LoadedModules {
 		return d.loadedModules(root)
@@ -197,7 +171,7 @@ func (d *digester) loadedModules(root string) (string, error) {
 		if !below {
 			continue
 		}
-		if err := d.hashFile(h, "source_root", file, file, rel); err != nil {
+		if err := d.sourceFile(h, file, file, rel, root); err != nil {
 			return "", err
 		}
 	}
@@ -211,7 +185,7 @@ func (d *digester) sourceFiles(root string, ignored *ignore) (string, error) {
 	if !strings.HasSuffix(prefix, "/") {
 		prefix += "/"
 	}
-	err := d.walk(d.o.path(root), "", !d.rule.walksGit, func(file, rel string) error {
+	err := d.walk(d.o.path(root), "", !d.rule.walksGit, visit{file: func(file, rel string, _ bool) error {
 		st, err := os.Stat(file)
 		if err != nil || st.Mode()&fs.ModeSocket != 0 && !d.rule.readsSockets {
 			return nil //nolint:nilerr // flytekit skips what does not exist
@@ -221,7 +195,7 @@ func (d *digester) sourceFiles(root string, ignored *ignore) (string, error) {
 		}
 		files = append(files, found{file, rel})
 		return nil
-	})
+	}})
 	if err != nil {
 		return "", err
 	}
@@ -230,10 +204,23 @@ func (d *digester) sourceFiles(root string, ignored *ignore) (string, error) {
 	}
 	h := md5.New()
 	for _, f := range files {
-		if err := d.hashFile(h, "source_root", f.file, prefix+f.rel, f.rel); err != nil {
+		if err := d.sourceFile(h, f.file, prefix+f.rel, f.rel, root); err != nil {
 			return "", err
 		}
 	}
 	d.inputs = append(d.inputs, ignored.inputs...)
 	return sum(h), nil
+}
+
+// sourceFile hashes a file below source_root, and has it copied.
+func (d *digester) sourceFile(h hash.Hash, file, shown, rel, root string) error {
+	c, err := d.hashFile(h, "source_root", file, shown, rel)
+	if err != nil {
+		return err
+	}
+	if st, err := os.Lstat(file); err == nil && st.Mode()&fs.ModeSymlink != 0 && d.leaves("source_root", file, d.o.path(root)) {
+		return nil
+	}
+	d.to.file(sourceDir+"/"+rel, c)
+	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+	"syscall"
 )
 
 // Options are what a name depends on besides the spec.
@@ -32,14 +33,18 @@ type Named struct {
 	Base   *Named // of a nested spec in base_image
 	Inputs []Input
 	Dirs   []string // directories that were walked: a file more or less in them changes the tag. Absolute
+
+	Copies  []Copy   // what the default builder copies into the image, in order
+	Refused *Refusal // why it cannot, or is not to; nil: it can
+	Missing []string // files that are to be copied and that are not there; absolute
 }
 
 // Input is a file that an image depends on.
 type Input struct {
 	Path   string // absolute
-	Digest string // sha256, hex
+	Digest string // sha256, hex; empty: it is a directory
 	Named  bool   // it enters the tag; else it changes only the content
-	Mode   string // permissions of a file that is copied into the image, octal: they enter no tag
+	Mode   string // permissions of a file or directory that is copied into the image, octal: they enter no tag
 }
 
 // Name computes the tag, id and full name that flytekit gives the image of a spec.
@@ -127,7 +132,7 @@ func (o Options) open(path string) (io.ReadCloser, error) {
 	if o.Open != nil {
 		return o.Open(path)
 	}
-	return os.Open(path)
+	return os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // which does not wait for a pipe to be written
 }
 
 // readDir lists a directory in the order in which the file system does, which Python's os.walk follows.

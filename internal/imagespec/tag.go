@@ -24,7 +24,7 @@ func (n *Named) makeTag(r rule, o Options) error {
 		n.Dirs = append(n.Dirs, b.Dirs...)
 		t = t.with("base_image", Str(b.Name))
 	}
-	d := digester{rule: r, o: o}
+	d := digester{rule: r, o: o, to: buildContext{nodes: map[string]Copied{}}}
 	if mode := t.fields["source_copy_mode"]; !isNone(mode) && mode != NoCopy {
 		sum, err := d.source(t)
 		if err != nil {
@@ -39,6 +39,11 @@ func (n *Named) makeTag(r rule, o Options) error {
 		}
 		t = t.with("copy", Str(sum))
 	}
+	copies, err := d.to.finish(o)
+	if err != nil {
+		return err
+	}
+	n.Copies, n.Refused, n.Missing = copies, d.to.refused, d.to.missing
 	n.Inputs = append(n.Inputs, d.inputs...)
 	n.Dirs = append(n.Dirs, d.dirs...)
 	if truthy(t.fields["requirements"]) {

@@ -79,6 +79,9 @@ func (o *output) block(j *job, c chunk) error {
 		return nil
 	case j.deflated:
 		return o.write(c.raw)
+	case j.loose:
+		o.scratch = o.enc.append(o.scratch[:0], c.plain, false)
+		return o.write(o.scratch)
 	}
 	for p := c.plain; len(p) > 0; {
 		n := min(len(p), maxStored)

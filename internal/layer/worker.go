@@ -23,6 +23,7 @@ type job struct {
 	size     int64
 	crc      uint32
 	want     string
+	loose    bool // its CRC-32 is not known before, and its content is to be compressed
 
 	mismatch *Mismatch  // set by the worker before it is done
 	chunks   chan chunk // with a queue: what the worker has made
@@ -91,6 +92,8 @@ func (k *worker) read(j *job, emit func(*job, chunk) error) error {
 		return fmt.Errorf("content is %d bytes long, not %d", total, j.size)
 	case j.deflated && k.inflater.unread() != 0:
 		return fmt.Errorf("deflate stream ends %d bytes before its compressed size of %d", k.inflater.unread(), j.rawSize)
+	case j.loose:
+		j.crc = sums.crc
 	case sums.crc != j.crc:
 		return fmt.Errorf("CRC-32 is %08x, not %08x", sums.crc, j.crc)
 	}

@@ -16,7 +16,7 @@ import (
 var harmless = []string{
 	"name", "python_version", "builder", "env", "registry", "packages", "requirements", "base_image", "platform",
 	"pip_index", "pip_extra_index_url", "pip_extra_args", "registry_config", "entrypoint", "tag_format", "runtime_packages",
-	"builder_options", "builder_config",
+	"builder_options", "builder_config", "copy", "source_root", "source_copy_mode",
 }
 
 // cudaText is flytekit's own.
@@ -36,7 +36,7 @@ func check(in Input) error {
 	if err := Check(in.Spec); err != nil {
 		return err
 	}
-	for _, step := range []func(Input) error{checkBase, checkLayers, checkArtifacts} {
+	for _, step := range []func(Input) error{checkCopies, checkBase, checkLayers, checkArtifacts} {
 		if err := step(in); err != nil {
 			return err
 		}
@@ -45,13 +45,11 @@ func check(in Input) error {
 }
 
 func checkFields(spec imagespec.Spec) error {
-	noCopy := spec.Get("source_copy_mode") == imagespec.Value(imagespec.NoCopy)
 	for _, field := range spec.Set() {
 		switch {
 		case field == "cuda", field == "cudnn":
 			return &Invalid{Field: field, Reason: cudaText}
 		case slices.Contains(harmless, field), empty(spec.Get(field)):
-		case noCopy && strings.HasPrefix(field, "source_"):
 		default:
 			return &Unsupported{Field: field}
 		}

@@ -51,6 +51,9 @@ func (d digest) files(files []File) {
 		if f.Opaque { // no path of a file begins like this
 			d.text("opaque")
 		}
+		if f.From != nil {
+			d.text("content", f.From.Digest)
+		}
 	}
 }
 

@@ -9,8 +9,9 @@ import (
 	"github.com/imgspecd/imgspecd/internal/wheel"
 )
 
-// packageLayers divides the packages among layers: see layer.Group.
-func packageLayers(in Input, t *tree, s wheel.Scheme, owner Owner) ([]Layer, error) {
+// packageLayers divides the packages among layers: see layer.Group. dirs are the folders that they go into, and copied
+// is how many layers lie above.
+func packageLayers(in Input, dirs []File, s wheel.Scheme, owner Owner, copied int) ([]Layer, error) {
 	byName := make(map[string]lockfile.Artifact, len(in.Artifacts))
 	sized := make([]layer.Sized, 0, len(in.Artifacts))
 	for _, a := range in.Artifacts {
@@ -20,9 +21,8 @@ func packageLayers(in Input, t *tree, s wheel.Scheme, owner Owner) ([]Layer, err
 		byName[a.Name] = a
 		sized = append(sized, layer.Sized{Name: a.Name, Size: a.Size})
 	}
-	dirs := t.dirs(s.SitePackages)
 	var layers []Layer
-	for _, share := range layer.Group(sized, budget(in.Base.Layers)) {
+	for _, share := range layer.Group(sized, budget(in.Base.Layers+copied)) {
 		l := Layer{Kind: Packages, Files: dirs, Part: share.Part, Parts: share.Parts}
 		for _, name := range share.Names {
 			l.Packages = append(l.Packages, byName[name])
@@ -34,10 +34,10 @@ func packageLayers(in Input, t *tree, s wheel.Scheme, owner Owner) ([]Layer, err
 	return layers, nil
 }
 
-// budget divides what layers the base leaves.
-func budget(baseLayers int) layer.Budget {
+// budget divides what the base and copied files leave of an image's layers.
+func budget(others int) layer.Budget {
 	b := layer.DefaultBudget()
-	room := min(MaxLayers, MaxImageLayers-baseLayers) - 2 // two lie below the packages
+	room := min(MaxLayers, MaxImageLayers-others) - 2 // two lie below the packages
 	if all := b.Own + b.Buckets; room < all {
 		b.Buckets = max(1, b.Buckets*room/all)
 		b.Own = room - b.Buckets

@@ -18,6 +18,7 @@ const (
 	System   Kind = "system"   // what the default builder executes for every image, as files: user, owners, CA bundle, profile
 	Venv     Kind = "venv"     // the virtual environment without packages
 	Packages Kind = "packages" // one package, a part of a big one, or a group of small ones
+	Files    Kind = "files"    // what is copied from the project: source_root and copy
 )
 
 // Plan is everything that decides an image's bytes, made before anything is built.
@@ -29,7 +30,8 @@ type Plan struct {
 	Without  []string     // diffIDs of layers of the base that the image does not have: its environment, where that is known
 	Prefix   wheel.Scheme // where packages go
 	Owner    Owner        // of what packages install
-	Layers   []Layer      // on top of the base, lowest first; at most MaxLayers
+	Layers   []Layer      // on top of the base, lowest first; at most MaxLayers, and some of copied files
+	Above    *Step        // what is executed on top of the layers; nil: nothing
 	Config   Config       // what changes in the base's config
 	Bytecode *Bytecode    // of packages; nil: none
 	Notes    []string     // remarks for people: what differs from the default builder's image and why
@@ -57,8 +59,9 @@ type File struct {
 	Path  string      // absolute
 	Mode  fs.FileMode // type and permissions
 	Owner Owner
-	Link  string // of a symlink
-	Data  []byte // of a regular file
+	Link  string   // of a symlink
+	Data  []byte   // of a regular file
+	From  *Content // of a regular file that is copied; nil: its content is Data
 	// Opaque directories hide all that the layers below hold in them.
 	Opaque bool
 }
@@ -82,6 +85,8 @@ type Input struct {
 	ID        string // flytekit's id
 	Base      base.Info
 	Installed *Installed          // what the base has in the environment that packages go into; nil: not known, or nothing
+	Copies    []imagespec.Copy    // what is copied into the image
+	Refused   *imagespec.Refusal  // why that cannot be; nil: it can
 	Artifacts []lockfile.Artifact // for Base.Environment(); sorted by name. Path, where set, is absolute
 	Labels    map[string]string   // added to the image; must not change from build to build
 	CA        []byte              // PEM bundle for a base that has none; may be nil
@@ -98,7 +103,7 @@ type Installed struct {
 
 // The limits on layers: engines fail past about 125.
 const (
-	MaxLayers      = 64  // on top of the base
+	MaxLayers      = 64  // on top of the base, without those of copied files
 	MaxImageLayers = 120 // with the base's
 )
 
@@ -132,11 +137,16 @@ func Make(in Input) (*Plan, error) {
 	p.Layers = append(p.Layers, ownLayer(System, "user, owners, certificates, profile", t.layer()))
 	t.makeVenv(p.Prefix, in.Base.Python, venvOwner)
 	p.Layers = append(p.Layers, ownLayer(Venv, "virtual environment of Python "+in.Base.Python.Version, t.layer()))
-	packages, err := packageLayers(in, t, p.Prefix, p.Owner)
+	dirs := t.dirs(p.Prefix.SitePackages)
+	copied, err := copyLayers(in, t, Owner{user.UID, user.GID})
 	if err != nil {
 		return nil, err
 	}
-	p.Layers = append(p.Layers, packages...)
+	packages, err := packageLayers(in, dirs, p.Prefix, p.Owner, len(copied))
+	if err != nil {
+		return nil, err
+	}
+	p.Layers = slices.Concat(p.Layers, packages, copied)
 	p.Config = config(in, env)
 	return p, nil
 }

@@ -289,8 +289,6 @@ func TestRefusals(t *testing.T) {
 		{"apt", set(`{"requirements": "uv.lock", "apt_packages": ["git"]}`), false, "apt_packages", "field apt_packages is not supported"},
 		{"commands", set(`{"requirements": "uv.lock", "commands": ["x"]}`), false, "commands", ""},
 		{"conda", set(`{"requirements": "uv.lock", "conda_packages": ["x"]}`), false, "conda_packages", ""},
-		{"copy", set(`{"requirements": "uv.lock", "copy": ["x"]}`), false, "copy", ""},
-		{"source", set(`{"requirements": "uv.lock", "source_root": "."}`), false, "source_root", ""},
 		{"cuda", set(`{"requirements": "uv.lock", "cuda": "12"}`), true, "cuda", "do not need to be specified"},
 		{"python_exec", set(`{"requirements": "uv.lock", "python_exec": "/usr/bin/python3"}`), false, "python_exec", ""},
 		{"packages beside a lock", set(`{"requirements": "sub/uv.lock", "packages": ["x"]}`), true, "packages", "Support for uv.lock files and packages is mutually exclusive"},

@@ -1,0 +1,17 @@
+package engine
+
+import (
+	"github.com/imgspecd/imgspecd/internal/plan"
+)
+
+// copies adds what is copied into the image, as it was when the image was named.
+func (s Spec) copies(in *plan.Input) error {
+	if s.ByRun {
+		return &plan.Unsupported{
+			Field: "source_root", Reason: "the run that told the name did not tell which modules are copied",
+			Hint: "set source_copy_mode to CopyFileDetection.ALL, or have runs send modules (PUT /v1/specs)",
+		}
+	}
+	in.Copies, in.Refused = s.Named.Copies, s.Named.Refused
+	return nil
+}
