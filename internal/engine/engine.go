@@ -66,7 +66,7 @@ type Records interface {
 
 // Watcher tells which projects may have changed.
 type Watcher interface {
-	Set(project string, files, dirs []string)
+	Set(project string, files, dirs, trees []string)
 	Hints() <-chan watch.Hint
 }
 

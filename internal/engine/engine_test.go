@@ -87,7 +87,7 @@ func (r *records) PutBuild(b api.Build) error {
 	return nil
 }
 
-func (w *world) Set(string, []string, []string) {}
+func (w *world) Set(string, []string, []string, []string) {}
 func (w *world) Hints() <-chan watch.Hint       { return w.hints }
 
 func (w *world) Read(ctx context.Context, p store.Project) (Reading, error) {

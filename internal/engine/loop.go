@@ -196,7 +196,7 @@ func (l *loop) took(p *watched, r Reading, err error) {
 	if err != nil {
 		p.view.Error = toError(err)
 		if l.e.deps.Watch != nil && len(r.Files) > 0 {
-			l.e.deps.Watch.Set(p.rec.ID, append(r.Files, p.view.Watched...), nil)
+			l.e.deps.Watch.Set(p.rec.ID, append(r.Files, p.view.Watched...), nil, nil)
 		}
 	} else {
 		l.describe(p, r)
@@ -221,7 +221,7 @@ func (p *watched) release() {
 func (l *loop) describe(p *watched, r Reading) {
 	tell(&p.view, r)
 	if l.e.deps.Watch != nil {
-		l.e.deps.Watch.Set(p.rec.ID, r.Files, r.Dirs)
+		l.e.deps.Watch.Set(p.rec.ID, r.Files, r.Dirs, r.Trees)
 	}
 }
 

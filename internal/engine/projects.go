@@ -104,7 +104,7 @@ func (e *Engine) RemoveProject(ctx context.Context, ref string) error {
 		id = p.rec.ID
 		delete(l.projects, id)
 		if l.e.deps.Watch != nil {
-			l.e.deps.Watch.Set(id, nil, nil)
+			l.e.deps.Watch.Set(id, nil, nil, nil)
 		}
 		for label, im := range l.images {
 			if im.spec.Project == id {

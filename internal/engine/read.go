@@ -91,7 +91,7 @@ func (out *Reading) watch(s Spec) {
 	}
 	out.Files = append(out.Files, s.Named.Missing...)
 	out.Files = append(out.Files, s.sources...)
-	out.Dirs = append(out.Dirs, s.Named.Dirs...)
+	out.Trees = append(out.Trees, s.Named.Dirs...)
 	if s.isLock() {
 		out.Files = append(out.Files, s.lockPath(), filepath.Join(filepath.Dir(s.lockPath()), "pyproject.toml"))
 	} else if path := s.Fields.Requirements(); path != "" {

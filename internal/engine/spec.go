@@ -45,7 +45,8 @@ type Reading struct {
 	Unreadable []api.Unreadable
 	Variables  []api.Variable
 	Files      []string // whose change matters
-	Dirs       []string // in which new files matter
+	Dirs       []string // in which new Python files matter
+	Trees      []string // in which anything new matters
 	Flytekit   string
 	FlytekitBy string
 	Python     string

@@ -56,7 +56,7 @@ func TestWatchFile(t *testing.T) {
 	lock := filepath.Join(dir, "uv.lock")
 	write(t, lock, "1")
 	w := start(t)
-	w.Set("p", []string{lock}, nil)
+	w.Set("p", []string{lock}, nil, nil)
 
 	write(t, lock, "2")
 	wantHint(t, w, lock)
@@ -79,7 +79,7 @@ func TestWatchFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantNone(t, w)
-	w.Set("p", nil, nil)
+	w.Set("p", nil, nil, nil)
 	write(t, lock, "5")
 	wantNone(t, w)
 }
@@ -87,18 +87,36 @@ func TestWatchFile(t *testing.T) {
 func TestWatchNewSource(t *testing.T) {
 	dir := t.TempDir()
 	w := start(t)
-	w.Set("p", nil, []string{dir})
+	w.Set("p", nil, []string{dir}, nil)
 	write(t, filepath.Join(dir, "notes.txt"), "x")
 	wantNone(t, w)
 	write(t, filepath.Join(dir, "wf.py"), "x")
 	wantHint(t, w, filepath.Join(dir, "wf.py"))
 }
 
+// What is copied into an image is copied whatever its name.
+func TestWatchTree(t *testing.T) {
+	dir := t.TempDir()
+	w := start(t)
+	w.Set("p", nil, nil, []string{dir})
+	data := filepath.Join(dir, "data.csv")
+	write(t, data, "x")
+	wantHint(t, w, data)
+	if err := os.Mkdir(filepath.Join(dir, "new"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	wantHint(t, w, filepath.Join(dir, "new"))
+	if err := os.Remove(data); err != nil {
+		t.Fatal(err)
+	}
+	wantHint(t, w, data)
+}
+
 func TestWatchDirectoryThatComesAndGoes(t *testing.T) {
 	dir := t.TempDir()
 	lock := filepath.Join(dir, "deep", "er", "uv.lock")
 	w := start(t)
-	w.Set("p", []string{lock}, []string{dir})
+	w.Set("p", []string{lock}, []string{dir}, nil)
 	write(t, lock, "1")
 	wantHint(t, w, "")
 	write(t, lock, "2")
@@ -146,7 +164,7 @@ func TestWatchGitCheckout(t *testing.T) {
 	write(t, lock, "2")
 	run("commit", "-q", "-a", "-m", "2")
 	w := start(t)
-	w.Set("p", []string{lock}, nil)
+	w.Set("p", []string{lock}, nil, nil)
 	run("checkout", "-q", "one")
 	wantHint(t, w, lock)
 }
@@ -159,7 +177,7 @@ func TestPollWhereThereAreNoEvents(t *testing.T) {
 	w.mu.Lock()
 	w.events = nil // as where inotify is at its limit
 	w.mu.Unlock()
-	w.Set("p", []string{lock}, []string{dir})
+	w.Set("p", []string{lock}, []string{dir}, nil)
 	write(t, lock, "22")
 	wantHint(t, w, lock)
 	write(t, filepath.Join(dir, "wf.py"), "x")

@@ -46,6 +46,7 @@ type Watcher struct {
 type target struct {
 	files map[string]bool
 	dirs  map[string]bool // any Python file in them counts
+	trees map[string]bool // anything in them counts
 }
 
 type change struct {
@@ -89,15 +90,16 @@ func orDefault(d, otherwise time.Duration) time.Duration {
 // Hints gives the settled hints. It is closed by Close.
 func (w *Watcher) Hints() <-chan Hint { return w.hints }
 
-// Set says what to watch of a project: the files, whether they exist or not, and the directories in which
-// a new Python file counts. It replaces what was set before; nothing at all ends the watch.
-func (w *Watcher) Set(project string, files, dirs []string) {
+// Set says what to watch of a project: the files, whether they exist or not, the directories in which
+// a new Python file counts, and those in which anything new does (not what is below them). It replaces
+// what was set before; nothing at all ends the watch.
+func (w *Watcher) Set(project string, files, dirs, trees []string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if len(files)+len(dirs) == 0 {
+	if len(files)+len(dirs)+len(trees) == 0 {
 		delete(w.projects, project)
 	} else {
-		w.projects[project] = target{files: setOf(files), dirs: setOf(dirs)}
+		w.projects[project] = target{files: setOf(files), dirs: setOf(dirs), trees: setOf(trees)}
 	}
 	w.arrange()
 }
@@ -124,6 +126,7 @@ func (w *Watcher) arrange() {
 // because a directory that is renamed says so only to its parent.
 func (t target) needs() map[string]bool {
 	need := maps.Clone(t.dirs)
+	maps.Copy(need, t.trees)
 	for f := range t.files {
 		need[parent(f)] = true
 	}
@@ -155,9 +158,11 @@ func (w *Watcher) polled(unwatched map[string]bool) map[string]bool {
 				paths[f] = true
 			}
 		}
-		for d := range t.dirs {
-			if unwatched[d] {
-				paths[d] = true
+		for _, dirs := range []map[string]bool{t.dirs, t.trees} {
+			for d := range dirs {
+				if unwatched[d] {
+					paths[d] = true
+				}
 			}
 		}
 	}
@@ -203,7 +208,7 @@ func (w *Watcher) changed(path string, everything bool) {
 
 func (t target) concerns(path string, everything bool) bool {
 	switch {
-	case t.files[path], t.dirs[path], everything && path == "":
+	case t.files[path], t.dirs[path], t.trees[path], t.trees[parent(path)], everything && path == "":
 		return true
 	case t.dirs[parent(path)] && isSource(path):
 		return true
@@ -215,9 +220,11 @@ func (t target) concerns(path string, everything bool) bool {
 			return true
 		}
 	}
-	for d := range t.dirs {
-		if below(d, path) {
-			return true
+	for _, dirs := range []map[string]bool{t.dirs, t.trees} {
+		for d := range dirs {
+			if below(d, path) {
+				return true
+			}
 		}
 	}
 	return false
