@@ -51,8 +51,8 @@ type layout struct {
 func (l *layout) Name() string { return "layout" }
 
 // Publish writes blobs first, then the name: whoever reads the index finds all it leads to.
-func (l *layout) Publish(ctx context.Context, name string, img v1.Image, report progress.Func) (Receipt, error) {
-	parts, err := PartsOf(img)
+func (l *layout) Publish(ctx context.Context, name string, content Content, report progress.Func) (Receipt, error) {
+	parts, err := PartsOf(content)
 	if err != nil {
 		return Receipt{}, fmt.Errorf("write %s: %w", name, err)
 	}
@@ -60,16 +60,13 @@ func (l *layout) Publish(ctx context.Context, name string, img v1.Image, report 
 	if err := l.writeBlobs(ctx, parts, sent); err != nil {
 		return Receipt{}, fmt.Errorf("write %s: %w", name, err)
 	}
-	if err := blob.Put(l.blobs, parts.Manifest); err != nil {
-		return Receipt{}, fmt.Errorf("write %s: manifest: %w", name, err)
+	for _, p := range append(parts.Images, parts) {
+		if err := blob.Put(l.blobs, p.Manifest); err != nil {
+			return Receipt{}, fmt.Errorf("write %s: manifest: %w", name, err)
+		}
 	}
 	d := parts.Descriptor()
-	d.Annotations = map[string]string{refName: name}
-	cfg, err := img.ConfigFile()
-	if err != nil {
-		return Receipt{}, fmt.Errorf("write %s: %w", name, err)
-	}
-	d.Platform = cfg.Platform()
+	d.Annotations, d.Platform = map[string]string{refName: name}, parts.Platform
 	if err := l.index.UpdateIndex(func(m *v1.IndexManifest) error {
 		m.Manifests = append(slices.DeleteFunc(m.Manifests, entryOf(name)), d)
 		if !refGrammar.MatchString(name) {
@@ -139,20 +136,39 @@ func (l *layout) Check(_ context.Context, name string) (Receipt, error) {
 		return Receipt{}, nil
 	}
 	digest := index.Manifests[i].Digest.String()
-	raw, ok := blob.Read(l.blobs, digest, maxManifest)
-	if !ok {
-		return Receipt{}, nil
+	if configs, ok := l.whole(digest, true); ok {
+		return Receipt{Digest: digest, Configs: configs}, nil
 	}
-	var m v1.Manifest
-	if json.Unmarshal(raw, &m) != nil {
-		return Receipt{}, nil //nolint:nilerr // a damaged manifest is an image that is not there
+	return Receipt{}, nil
+}
+
+// whole reads which images a manifest leads to, if all their blobs are there: their configs' digests. A damaged manifest
+// is one that is not there.
+func (l *layout) whole(digest string, outer bool) (configs []string, ok bool) {
+	raw, ok := blob.Read(l.blobs, digest, maxManifest)
+	var m struct {
+		v1.Manifest
+		Manifests []v1.Descriptor `json:"manifests"`
+	}
+	if !ok || json.Unmarshal(raw, &m) != nil {
+		return nil, false
+	}
+	for _, d := range m.Manifests {
+		one, ok := l.whole(d.Digest.String(), false)
+		if !ok || !outer { // ours are one level deep
+			return nil, false
+		}
+		configs = append(configs, one...)
+	}
+	if len(m.Manifests) > 0 {
+		return configs, true
 	}
 	for _, d := range append(m.Layers, m.Config) {
 		if size, ok := l.blobs.Has(d.Digest.String()); !ok || size != d.Size {
-			return Receipt{}, nil
+			return nil, false
 		}
 	}
-	return Receipt{Digest: digest, Config: m.Config.Digest.String()}, nil
+	return []string{m.Config.Digest.String()}, true
 }
 
 // entryOf finds all entries of a name.

@@ -10,8 +10,13 @@ package publish
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/imgspecd/imgspecd/internal/progress"
 )
@@ -20,25 +25,49 @@ import (
 type Target interface {
 	// Name is the target's name in the API: "layout", "registry", "docker".
 	Name() string
-	// Publish makes name mean img in this place, sending only what is missing there,
-	// and verifies it. Canceling ctx leaves either the old image under name or the new one.
-	Publish(ctx context.Context, name string, img v1.Image, report progress.Func) (Receipt, error)
+	// Publish makes name mean content in this place, sending only what is missing there,
+	// and verifies it. Canceling ctx leaves either what name meant before or the new content.
+	Publish(ctx context.Context, name string, content Content, report progress.Func) (Receipt, error)
 	// Check asks the place what name means there now. Not there: a Receipt without Digest, and no error.
 	Check(ctx context.Context, name string) (Receipt, error)
 }
 
+// Content is what a name means: a v1.Image, or a v1.ImageIndex of one v1.Image for each of several platforms.
+type Content interface {
+	MediaType() (types.MediaType, error)
+	Digest() (v1.Hash, error)
+	Size() (int64, error)
+	RawManifest() ([]byte, error)
+}
+
+// Together returns the content of a name that means all of these images: the one there is, or an index of them in their order.
+func Together(images []v1.Image) (Content, error) {
+	if len(images) == 1 {
+		return images[0], nil
+	}
+	index := mutate.IndexMediaType(empty.Index, types.OCIImageIndex)
+	for _, img := range images {
+		cfg, err := img.ConfigFile()
+		if err != nil {
+			return nil, fmt.Errorf("make an index: %w", err)
+		}
+		index = mutate.AppendManifests(index, mutate.IndexAddendum{Add: img, Descriptor: v1.Descriptor{Platform: cfg.Platform()}})
+	}
+	return index, nil
+}
+
 // Receipt is what a place says of an image, and what it cost to put it there.
 type Receipt struct {
-	Digest     string // what the place calls it: the manifest's digest, or Docker's image ID
-	Config     string // digest of the image's config, where the place tells it; the layout always does
+	Digest     string   // what the place calls it: the digest of the manifest or index, or Docker's image ID
+	Configs    []string // digests of the images' configs, where the place tells them; the layout always does
 	SentBytes  int64
 	SentLayers int
 }
 
-// Same reports whether r, of any place, is the image that the layout has as o: a
-// Docker engine with a graph driver calls an image by its config, all others by its manifest.
+// Same reports whether r, of any place, is the content that the layout has as o: a
+// Docker engine with a graph driver calls an image by its config, and has only one of an index.
 func (r Receipt) Same(o Receipt) bool {
-	return r.Digest != "" && (r.Digest == o.Digest || r.Digest == o.Config)
+	return r.Digest != "" && (r.Digest == o.Digest || slices.Contains(o.Configs, r.Digest))
 }
 
 // What the errors of targets are, for errors.Is.

@@ -49,10 +49,10 @@ type registry struct {
 
 func (r *registry) Name() string { return "registry" }
 
-// Publish sends the blobs that the repository lacks, then the manifest under the
-// image's tag, and asks what the tag means now.
-func (r *registry) Publish(ctx context.Context, image string, img v1.Image, report progress.Func) (Receipt, error) {
-	receipt, err := r.publish(ctx, image, img, report)
+// Publish sends the blobs that the repository lacks, then the manifests, the last under
+// the image's tag, and asks what the tag means now.
+func (r *registry) Publish(ctx context.Context, image string, content Content, report progress.Func) (Receipt, error) {
+	receipt, err := r.publish(ctx, image, content, report)
 	if err != nil {
 		if ctx.Err() != nil {
 			err = context.Cause(ctx)
@@ -62,12 +62,12 @@ func (r *registry) Publish(ctx context.Context, image string, img v1.Image, repo
 	return receipt, nil
 }
 
-func (r *registry) publish(ctx context.Context, image string, img v1.Image, report progress.Func) (Receipt, error) {
+func (r *registry) publish(ctx context.Context, image string, content Content, report progress.Func) (Receipt, error) {
 	tag, err := r.parse(image)
 	if err != nil {
 		return Receipt{}, err
 	}
-	p, err := PartsOf(img)
+	p, err := PartsOf(content)
 	if err != nil {
 		return Receipt{}, err
 	}
@@ -137,7 +137,7 @@ func (p *push) run(ctx context.Context) error {
 		if err := p.blobs(ctx, trust); err != nil {
 			return err
 		}
-		err := p.repo.putManifest(ctx, p.tag, p.parts)
+		err := p.manifests(ctx)
 		var unknown *unknownBlobError
 		if err == nil || !errors.As(err, &unknown) || trust == nothing {
 			return err
@@ -146,6 +146,18 @@ func (p *push) run(ctx context.Context) error {
 		p.repo.forget(p.parts)
 	}
 	return nil
+}
+
+// manifests puts an index's images by their digests, then the tag.
+func (p *push) manifests(ctx context.Context) error {
+	g, gctx := errgroup.WithContext(ctx)
+	for _, one := range p.parts.Images {
+		g.Go(func() error { return p.repo.putManifest(gctx, one.Digest.String(), one) })
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	return p.repo.putManifest(ctx, p.tag, p.parts)
 }
 
 // trust is what is believed about which blobs a repository has.

@@ -240,7 +240,7 @@ func (r *repo) start(ctx context.Context, h v1.Hash, from string) (string, error
 func (r *repo) putManifest(ctx context.Context, tag string, p *Parts) error {
 	_, err := r.send(ctx, request{
 		method: http.MethodPut, url: r.url("manifests/" + tag), size: int64(len(p.Manifest)),
-		header: http.Header{"Content-Type": {string(p.Parsed.MediaType)}},
+		header: http.Header{"Content-Type": {string(p.MediaType)}},
 		body:   func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(p.Manifest)), nil },
 		accept: []int{http.StatusCreated, http.StatusOK, http.StatusAccepted},
 	})

@@ -37,15 +37,18 @@ func (l *load) archive(ctx context.Context, w io.Writer, send []publish.Part) er
 	if err != nil {
 		return &sourceError{err}
 	}
-	for _, f := range []struct {
+	type file struct {
 		name string
 		b    []byte
-	}{
-		{"oci-layout", []byte(`{"imageLayoutVersion":"1.0.0"}`)},
-		{"index.json", index},
-		{"manifest.json", legacy},
-		{path(l.parts.Digest), l.parts.Manifest},
-	} {
+	}
+	files := []file{{"oci-layout", []byte(`{"imageLayoutVersion":"1.0.0"}`)}, {"index.json", index}}
+	if legacy != nil {
+		files = append(files, file{"manifest.json", legacy})
+	}
+	for _, p := range append(l.parts.Images, l.parts) {
+		files = append(files, file{path(p.Digest), p.Manifest})
+	}
+	for _, f := range files {
 		if err := header(tw, f.name, int64(len(f.b))); err != nil {
 			return err
 		}
@@ -61,6 +64,7 @@ func (l *load) archive(ctx context.Context, w io.Writer, send []publish.Part) er
 	return tw.Close()
 }
 
+// descriptions are index.json and manifest.json; the latter cannot say what an index is.
 func (l *load) descriptions() (index, legacy []byte, err error) {
 	d := l.parts.Descriptor()
 	d.Annotations = map[string]string{
@@ -70,6 +74,9 @@ func (l *load) descriptions() (index, legacy []byte, err error) {
 	index, err = json.Marshal(v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Manifests: []v1.Descriptor{d}})
 	if err != nil {
 		return nil, nil, err
+	}
+	if l.parts.Parsed == nil {
+		return index, nil, nil
 	}
 	m := struct {
 		Config   string

@@ -149,29 +149,28 @@ func goArch(machine string) string {
 		return "amd64"
 	case "aarch64":
 		return "arm64"
+	case "armv7l", "armv6l":
+		return "arm"
 	}
 	return machine
 }
 
-// Publish makes name mean img in the engine.
-func (d *Docker) Publish(ctx context.Context, name string, img v1.Image, report progress.Func) (publish.Receipt, error) {
-	r, err := d.publish(ctx, name, img, report)
+// Publish makes name mean content in the engine. A graph driver has no indexes: there it means the image for the engine's
+// own platform, as after a pull; if there is none, the first.
+func (d *Docker) Publish(ctx context.Context, name string, content publish.Content, report progress.Func) (publish.Receipt, error) {
+	r, err := d.publish(ctx, name, content, report)
 	if err != nil {
 		return publish.Receipt{}, fmt.Errorf("load %s into Docker: %w", name, err)
 	}
 	return r, nil
 }
 
-func (d *Docker) publish(ctx context.Context, name string, img v1.Image, report progress.Func) (publish.Receipt, error) {
+func (d *Docker) publish(ctx context.Context, name string, content publish.Content, report progress.Func) (publish.Receipt, error) {
 	ref, err := parse(name)
 	if err != nil {
 		return publish.Receipt{}, err
 	}
-	p, err := publish.PartsOf(img)
-	if err != nil {
-		return publish.Receipt{}, err
-	}
-	cfg, err := img.ConfigFile()
+	p, err := publish.PartsOf(content)
 	if err != nil {
 		return publish.Receipt{}, err
 	}
@@ -183,7 +182,10 @@ func (d *Docker) publish(ctx context.Context, name string, img v1.Image, report 
 	if err != nil {
 		return publish.Receipt{}, err
 	}
-	l := &load{conn: c, ref: ref, parts: p, diffIDs: cfg.RootFS.DiffIDs, info: info, sent: publish.NewTally(d.Name(), report)}
+	l := &load{conn: c, ref: ref, parts: p, info: info, sent: publish.NewTally(d.Name(), report)}
+	if !info.Containerd {
+		l.choose()
+	}
 	if err := l.run(ctx); err != nil {
 		return publish.Receipt{}, err
 	}
@@ -260,7 +262,6 @@ func (c *conn) inspect(ctx context.Context, ref string) (*image, error) {
 	if !i.stored || !c.tells { // a graph driver: what it knows is there
 		return i, nil
 	}
-	i.manifests, err = available(r.Manifests)
-	i.whole = len(i.manifests) > 0
+	i.manifests, i.whole, err = available(r.Manifests)
 	return i, err
 }

@@ -140,13 +140,13 @@ func pythonBase(t testing.TB, s *store.Store) v1.Image {
 	return b.Image
 }
 
-// publishKept puts an image into the layout first, as the engine does: its manifest is
+// publishKept puts a content into the layout first, as the engine does: its manifest is
 // then among the blobs.
-func publishKept(t testing.TB, s *store.Store, d *Docker, name string, img v1.Image) publish.Receipt {
+func publishKept(t testing.TB, s *store.Store, d *Docker, name string, content publish.Content) publish.Receipt {
 	t.Helper()
-	_, err := publish.NewLayout(s, s).Publish(t.Context(), name, img, progress.Discard)
+	_, err := publish.NewLayout(s, s).Publish(t.Context(), name, content, progress.Discard)
 	must(t, err)
-	r, err := d.Publish(t.Context(), name, img, progress.Discard)
+	r, err := d.Publish(t.Context(), name, content, progress.Discard)
 	must(t, err)
 	return r
 }
@@ -174,9 +174,7 @@ func newLoad(t *testing.T, d *Docker, name string, img v1.Image) *load {
 	must(t, err)
 	info, err := c.info(t.Context())
 	must(t, err)
-	cfg, err := img.ConfigFile()
-	must(t, err)
-	return &load{conn: c, ref: ref, parts: p, diffIDs: cfg.RootFS.DiffIDs, info: info, sent: publish.NewTally("docker", progress.Discard)}
+	return &load{conn: c, ref: ref, parts: p, info: info, sent: publish.NewTally("docker", progress.Discard)}
 }
 
 // proxy stands between us and an engine's socket. It hears how many bytes pass, and

@@ -18,11 +18,28 @@ import (
 // load is one image on its way into an engine.
 type load struct {
 	*conn
-	ref     reference.NamedTagged
-	parts   *publish.Parts
-	diffIDs []v1.Hash
-	info    Info
-	sent    *publish.Tally
+	ref   reference.NamedTagged
+	parts *publish.Parts
+	info  Info
+	sent  *publish.Tally
+}
+
+// choose takes the image of an index that is for the engine's platform.
+func (l *load) choose() {
+	if len(l.parts.Images) == 0 {
+		return
+	}
+	chosen := l.parts.Images[0]
+	var all []string
+	for _, p := range l.parts.Images {
+		all = append(all, p.Platform.String())
+		if p.Platform.OS+"/"+p.Platform.Architecture == l.info.Platform {
+			chosen = p
+		}
+	}
+	l.sent.Note(fmt.Sprintf("Docker keeps images with %s, which has room for one platform: of %s it gets %s",
+		l.info.Driver, strings.Join(all, ", "), chosen.Platform))
+	l.parts = chosen
 }
 
 // want is what the engine will call the image.

@@ -82,7 +82,7 @@ func (p *present) see(i *image) {
 
 // chain marks layers that a graph driver has: those up to where the diff IDs part.
 func (p *present) chain(theirs []v1.Hash) {
-	for n, h := range p.diffIDs {
+	for n, h := range p.parts.DiffIDs {
 		if n >= len(theirs) || theirs[n] != h {
 			return
 		}
@@ -116,7 +116,7 @@ func (p *present) all(ctx context.Context) error {
 		return p.allChains(ctx, list.Items)
 	}
 	for _, i := range list.Items {
-		ms, err := available(i.Manifests)
+		ms, _, err := available(i.Manifests)
 		if err != nil {
 			return err
 		}
@@ -194,19 +194,24 @@ func (d *Docker) published(id string) {
 	d.recent = recent
 }
 
-// available lists the images among manifests that are wholly there.
-func available(all []api.ManifestSummary) (there []v1.Hash, err error) {
+// available lists the images among manifests that are wholly there, and says whether all are.
+func available(all []api.ManifestSummary) (there []v1.Hash, whole bool, err error) {
+	whole = true
 	for _, m := range all {
-		if m.Kind != api.ManifestKindImage || !m.Available {
+		if m.Kind != api.ManifestKindImage {
+			continue
+		}
+		if !m.Available {
+			whole = false
 			continue
 		}
 		h, err := v1.NewHash(m.Descriptor.Digest.String())
 		if err != nil {
-			return nil, fmt.Errorf("list manifests: %w", err)
+			return nil, false, fmt.Errorf("list manifests: %w", err)
 		}
 		there = append(there, h)
 	}
-	return there, nil
+	return there, whole && len(there) > 0, nil
 }
 
 // thin are the blobs to send: the config always, as it is small.
