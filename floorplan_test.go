@@ -39,6 +39,7 @@ var floorplan = []room{
 	{"internal/imagespec", nil, "flytekit's names; they must not depend on how images are built"},
 	{"internal/layer", in("internal/progress"), "the bytes of a layer, whatever they mean"},
 	{"internal/bytecode", nil, "source in, .pyc out, by a Python of the host"},
+	{"internal/flight", nil, "one at a time by key; whoever makes things that others may be making"},
 	{"internal/watch", nil, "hints that files changed; it knows no projects' meaning"},
 
 	// Readers: from files to values.
@@ -53,13 +54,13 @@ var floorplan = []room{
 	{"internal/plan", in("internal/base", "internal/bytecode", "internal/imagespec", "internal/layer", "internal/lockfile", "internal/pypa", "internal/wheel"),
 		"pure: everything that decides an image's bytes; wheel for the scheme (where packages go), bytecode for which Python compiles"},
 	{"internal/store", in("api", "internal/blob"), "records are api's own types, so that none is written twice"},
-	{"internal/builder", in("api", "internal/base", "internal/blob", "internal/bytecode", "internal/index", "internal/layer", "internal/lockfile", "internal/plan", "internal/progress",
+	{"internal/builder", in("api", "internal/base", "internal/blob", "internal/bytecode", "internal/flight", "internal/index", "internal/layer", "internal/lockfile", "internal/plan", "internal/progress",
 		"internal/pypa", "internal/store", "internal/wheel"), "plan in, image out; lockfile and base for the types a plan is made of, api for the figures"},
 	{"internal/builder/buildkit", in("internal/blob", "internal/plan"), "what must execute: steps of a plan on images; the Docker engine is an interface here"},
 	{"internal/publish", in("internal/blob", "internal/progress"), "targets; the store is an interface here"},
 	{"internal/publish/docker", in("internal/blob", "internal/progress", "internal/publish"), "a heavy client in a room of its own; blob to read what it sends, and bases from it"},
 	{"internal/publish/containerd", in("internal/blob", "internal/progress", "internal/publish"), "a heavy client in a room of its own"},
-	{"internal/engine", in("api", "config", "internal/base", "internal/builder", "internal/bytecode", "internal/imagespec", "internal/index", "internal/lockfile", "internal/plan",
+	{"internal/engine", in("api", "config", "internal/base", "internal/builder", "internal/builder/buildkit", "internal/bytecode", "internal/flight", "internal/imagespec", "internal/index", "internal/lockfile", "internal/plan",
 		"internal/progress", "internal/project", "internal/publish", "internal/pypa", "internal/resolve", "internal/store", "internal/watch", "internal/wheel"),
 		"the only one that knows them all; it knows no HTTP, so neither daemon nor client"},
 

@@ -25,6 +25,8 @@ type Error struct {
 	Code    Code   `json:"code"`
 	Message string `json:"message"`        // what failed and where
 	Hint    string `json:"hint,omitempty"` // what to do about it; a sentence or a command
+	// Output is the last that a program wrote whose failure this is.
+	Output []string `json:"output,omitempty"`
 }
 
 // Error returns the message, with the hint behind it when there is one.

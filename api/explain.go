@@ -28,6 +28,7 @@ type Explanation struct {
 	Differs   []string        `json:"differs,omitempty"`   // as Image.Differs
 	Base      *BaseInfo       `json:"base,omitempty"`
 	Packages  []Package       `json:"packages,omitempty"`
+	Steps     []Step          `json:"steps,omitempty"`  // what is executed, in order
 	Layers    []Layer         `json:"layers,omitempty"` // on top of the base, lowest first
 	Env       []string        `json:"env,omitempty"`
 	Notes     []string        `json:"notes,omitempty"`      // differences that flytekit's name does not see, remarks
@@ -60,6 +61,13 @@ type Package struct {
 	File    string `json:"file"`
 	Size    int64  `json:"size"`  // of the wheel; 0 where the lock does not say
 	Layer   int    `json:"layer"` // index in Layers
+}
+
+// Step is something that is executed in a container to make an image.
+type Step struct {
+	Kind  string `json:"kind"` // apt, conda, wheel or commands
+	Title string `json:"title"`
+	Done  bool   `json:"done"` // what it leaves is kept: a build would not execute it again
 }
 
 // Layer is one layer of a plan. Digest and sizes are known only if it exists.

@@ -36,6 +36,7 @@ type Config struct {
 	Log      Log
 	Watch    Watch
 	Docker   Docker
+	BuildKit BuildKit
 	Registry Registry
 	Base     Base
 	Builders Builders
@@ -92,6 +93,15 @@ const (
 	UseAlways = "always" // every image goes to Docker
 	UseNever  = "never"
 )
+
+// BuildKit is where what must be executed is executed. Its files are in PEM format.
+type BuildKit struct {
+	Address    string // empty: see BuildKitAddress
+	CA         string
+	Cert       string
+	Key        string
+	ServerName string
+}
 
 // Registry is the use of registries as targets.
 type Registry struct {

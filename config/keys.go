@@ -75,6 +75,27 @@ var keys = []key{
 		field: func(c *Config) any { return &c.Docker.Host }, check: checkDockerHost,
 	},
 	{
+		name: "buildkit.address", help: "BuildKit that executes what must be executed: unix://, tcp://, docker-container://, kube-pod://, podman-container:// or ssh://; default: BUILDKIT_HOST, else Docker's own, else a buildkitd in its usual place",
+		value: "", refused: trust,
+		field: func(c *Config) any { return &c.BuildKit.Address }, check: checkBuildKit,
+	},
+	{
+		name: "buildkit.ca", help: "PEM file of the certificates that a tcp:// BuildKit is trusted by", value: "", refused: trust, path: true,
+		field: func(c *Config) any { return &c.BuildKit.CA }, check: checkFile,
+	},
+	{
+		name: "buildkit.cert", help: "PEM file of the certificate that a tcp:// BuildKit knows you by", value: "", refused: trust, path: true,
+		field: func(c *Config) any { return &c.BuildKit.Cert }, check: checkFile,
+	},
+	{
+		name: "buildkit.key", help: "PEM file of that certificate's key", value: "", refused: trust, path: true,
+		field: func(c *Config) any { return &c.BuildKit.Key }, check: checkFile,
+	},
+	{
+		name: "buildkit.server_name", help: "name in the certificate of a tcp:// BuildKit, where it is not the host's", value: "", refused: trust,
+		field: func(c *Config) any { return &c.BuildKit.ServerName },
+	},
+	{
 		name: "registry.push", help: "when images that name a registry are pushed: always, on-request or never", value: PushAlways,
 		field: func(c *Config) any { return &c.Registry.Push }, check: oneOf(PushAlways, PushOnRequest, PushNever),
 		widest: []string{PushAlways, PushOnRequest, PushNever},

@@ -22,6 +22,7 @@ import (
 	"github.com/imgspecd/imgspecd/daemon"
 	"github.com/imgspecd/imgspecd/internal/base"
 	"github.com/imgspecd/imgspecd/internal/builder"
+	"github.com/imgspecd/imgspecd/internal/builder/buildkit"
 	"github.com/imgspecd/imgspecd/internal/engine"
 	"github.com/imgspecd/imgspecd/internal/index"
 	"github.com/imgspecd/imgspecd/internal/project"
@@ -120,6 +121,7 @@ func pipeline(cfg *config.Config, log *slog.Logger, st *store.Store, transport *
 	if err != nil {
 		return nil, err
 	}
+	machine := buildKit(cfg, log, st, eng)
 	p := &engine.Pipeline{
 		Bases: base.NewResolver(base.Deps{
 			Keychain: authn.DefaultKeychain, Transport: transport, Insecure: insecure,
@@ -136,6 +138,8 @@ func pipeline(cfg *config.Config, log *slog.Logger, st *store.Store, transport *
 		Pythons:  pythons(cfg),
 		Resolver: resolver(cfg, log, st, os.Environ()),
 		Insides:  st,
+		Executor: machine,
+		Steps:    st,
 		WasReady: func(name string) bool { _, ok := st.ReadyImage(name); return ok },
 		Now:      time.Now,
 	}
@@ -193,6 +197,21 @@ func dockerEngine(cfg *config.Config, st *store.Store) (*docker.Docker, error) {
 		return nil, err
 	}
 	return docker.New(docker.Deps{Host: at.Host, CertDir: at.Certs, Blobs: st})
+}
+
+// buildKit is what executes steps.
+func buildKit(cfg *config.Config, log *slog.Logger, st *store.Store, eng *docker.Docker) *buildkit.Machine {
+	http, https, ftp, no, all := cfg.Proxies()
+	d := buildkit.Deps{
+		Address: cfg.BuildKitAddress(), Default: cfg.BuildKitDefaults(),
+		TLS:   buildkit.TLS{CA: cfg.BuildKit.CA, Cert: cfg.BuildKit.Cert, Key: cfg.BuildKit.Key, ServerName: cfg.BuildKit.ServerName},
+		Blobs: st, Tmp: st.Tmp(), CA: caBundle(cfg), Log: log,
+		Proxy: buildkit.Proxy{HTTP: http, HTTPS: https, FTP: ftp, No: no, All: all},
+	}
+	if cfg.Docker.Use != config.UseNever {
+		d.Docker = eng
+	}
+	return buildkit.New(d)
 }
 
 // readNetrc reads the passwords of indexes where curl and pip look for them.

@@ -89,6 +89,19 @@ func (r *Resolver) resolve(ctx context.Context, ref, platform string, report pro
 	return &Base{Image: img, Info: *info}, nil
 }
 
+// Inspect says what is in an image that need not have a name.
+func (r *Resolver) Inspect(ctx context.Context, img v1.Image, platform string, report progress.Func) (*Base, error) {
+	want, err := parsePlatform(platform)
+	if err != nil {
+		return nil, err
+	}
+	info, err := r.info(ctx, img, want, report)
+	if err != nil {
+		return nil, err
+	}
+	return &Base{Image: img, Info: *info}, nil
+}
+
 func (r *Resolver) find(ctx context.Context, ref string, want v1.Platform, report progress.Func) (v1.Image, string, error) {
 	if path, ok := strings.CutPrefix(ref, "oci:"); ok {
 		img, err := r.fromLayout(ctx, path, want)

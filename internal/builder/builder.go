@@ -13,6 +13,7 @@ import (
 
 	"github.com/imgspecd/imgspecd/api"
 	"github.com/imgspecd/imgspecd/internal/bytecode"
+	"github.com/imgspecd/imgspecd/internal/flight"
 	"github.com/imgspecd/imgspecd/internal/index"
 	"github.com/imgspecd/imgspecd/internal/plan"
 	"github.com/imgspecd/imgspecd/internal/progress"
@@ -35,7 +36,7 @@ type Deps struct {
 type Builder struct {
 	deps   Deps
 	cores  *semaphore.Weighted // one unit per layer being made, over all builds
-	making flight              // by layer key
+	making flight.Locks        // by layer key
 	limits wheel.Limits
 }
 
@@ -178,7 +179,7 @@ func (r *run) layer(ctx context.Context, l plan.Layer) (store.LayerRecord, error
 	if err != nil {
 		return store.LayerRecord{}, err
 	}
-	unlock, err := r.making.lock(ctx, l.Key)
+	unlock, err := r.making.Lock(ctx, l.Key)
 	if err != nil {
 		return store.LayerRecord{}, err
 	}

@@ -151,7 +151,11 @@ func (v statusView) below(im api.Image) string {
 		if strings.HasPrefix(im.Detail, text) {
 			text = im.Detail // which says too when it is tried again
 		}
-		b.WriteString(v.para(lead, normal, clean(text)) + v.hint(lead, im.Error.Hint))
+		b.WriteString(v.para(lead, normal, clean(text)))
+		for _, line := range im.Error.Output {
+			b.WriteString(v.para(lead+"  | ", quiet, clean(line)))
+		}
+		b.WriteString(v.hint(lead, im.Error.Hint))
 		if im.State == api.Failed && im.Build != "" {
 			if im.Build != "" {
 				b.WriteString(v.hint(lead, "imgspecd logs "+clean(im.Label)))

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -50,9 +51,12 @@ func madeOf(pl *plan.Plan) Made {
 func (p *Pipeline) Plan(ctx context.Context, s Spec) (Made, error) {
 	ctx, cancel := context.WithTimeout(ctx, explainLimit)
 	defer cancel()
-	pl, _, err := p.plan(ctx, s, progress.Discard)
+	pl, _, pending, err := p.plan(ctx, s, p.kept, progress.Discard)
 	if err != nil {
 		return Made{}, err
+	}
+	if len(pending) > 0 {
+		return Made{}, errPending
 	}
 	return madeOf(pl), nil
 }
@@ -200,6 +204,10 @@ func (e *Engine) differs(ctx context.Context, s Spec, was store.ReadyImage, now 
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return nil, false
+	case errors.Is(err, errPending):
+		// What would be executed anew is known by what changed; that a base moved on alone is no reason.
+		why := differences(was.Content, now)
+		return why, len(why) > 0
 	case err != nil:
 		return append(differences(was.Content, now), unsure+toError(err).Message), false
 	case m.Format != was.Format:

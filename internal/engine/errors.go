@@ -30,7 +30,7 @@ func toError(err error) *api.Error {
 		return &out
 	}
 	out := &api.Error{Code: api.CodeInternal, Message: err.Error()}
-	for _, kind := range []func(error, *api.Error) bool{ofSpec, ofLock, ofResolution, ofPlan, ofFile, ofPlace} {
+	for _, kind := range []func(error, *api.Error) bool{ofSpec, ofLock, ofResolution, ofPlan, ofStep, ofFile, ofPlace} {
 		if kind(err, out) {
 			break
 		}

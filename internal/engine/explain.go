@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/imgspecd/imgspecd/api"
+	"github.com/imgspecd/imgspecd/internal/base"
 	"github.com/imgspecd/imgspecd/internal/imagespec"
 	"github.com/imgspecd/imgspecd/internal/plan"
 	"github.com/imgspecd/imgspecd/internal/progress"
@@ -110,7 +111,7 @@ func (r *ProjectReader) given(req api.Explain) (Spec, error) {
 
 // explain adds base, packages and layers to an explanation.
 func (p *Pipeline) explain(ctx context.Context, s Spec, x *api.Explanation) error {
-	pl, b, err := p.plan(ctx, s, progress.Discard)
+	pl, b, pending, err := p.plan(ctx, s, p.kept, progress.Discard)
 	if err != nil {
 		if errors.Is(err, context.DeadlineExceeded) {
 			return fmt.Errorf("plan within %s: %w", explainLimit, err)
@@ -122,6 +123,7 @@ func (p *Pipeline) explain(ctx context.Context, s Spec, x *api.Explanation) erro
 		Python: b.Info.Python.Version, Libc: libcText(b.Info.Libc), Layers: b.Info.Layers,
 	}
 	x.Env, x.Notes = pl.Config.Env, append(x.Notes, pl.Notes...)
+	x.Steps = p.steps(s, pl, b, pending)
 	for i, l := range pl.Layers {
 		x.Layers = append(x.Layers, p.layer(l))
 		for _, a := range l.Packages {
@@ -131,6 +133,20 @@ func (p *Pipeline) explain(ctx context.Context, s Spec, x *api.Explanation) erro
 		}
 	}
 	return nil
+}
+
+// steps lists what is executed for an image, and what of it would be executed now.
+func (p *Pipeline) steps(s Spec, pl *plan.Plan, b *base.Base, pending []plan.Step) []api.Step {
+	var out []api.Step
+	below := plan.Below(s.Fields, b.Info)
+	for i, st := range below {
+		out = append(out, api.Step{Kind: string(st.Kind), Title: st.Title, Done: i < len(below)-len(pending)})
+	}
+	if st := pl.Above; st != nil {
+		_, done := p.Steps.Step(st.Key)
+		out = append(out, api.Step{Kind: string(st.Kind), Title: st.Title, Done: done && len(pending) == 0})
+	}
+	return out
 }
 
 func (p *Pipeline) layer(l plan.Layer) api.Layer {

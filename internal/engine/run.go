@@ -14,10 +14,12 @@ import (
 	"github.com/imgspecd/imgspecd/api"
 	"github.com/imgspecd/imgspecd/internal/base"
 	"github.com/imgspecd/imgspecd/internal/builder"
+	"github.com/imgspecd/imgspecd/internal/flight"
 	"github.com/imgspecd/imgspecd/internal/index"
 	"github.com/imgspecd/imgspecd/internal/plan"
 	"github.com/imgspecd/imgspecd/internal/progress"
 	"github.com/imgspecd/imgspecd/internal/publish"
+	"github.com/imgspecd/imgspecd/internal/store"
 )
 
 // Pipeline is the Runner that builds for real. Its fields are set before its first use.
@@ -33,15 +35,21 @@ type Pipeline struct {
 	Locks    *Locks
 	Resolver Resolver
 	Insides  Insides
+	Executor Executor
+	Steps    Steps
 	Pythons  Pythons                // that compile packages; nil: none are compiled
 	Logins   func(...index.Index)   // tells the index client of indexes that need a login
 	WasReady func(name string) bool // an image of this name was made ready here before
 	Now      func() time.Time
+
+	executing flight.Locks // by a step's key
 }
 
 // Bases finds base images.
 type Bases interface {
 	Resolve(ctx context.Context, ref, platform string, report progress.Func) (*base.Base, error)
+	// Inspect says what is in an image, wherever it lies.
+	Inspect(ctx context.Context, img v1.Image, platform string, report progress.Func) (*base.Base, error)
 }
 
 // Builder makes the layers of a plan.
@@ -49,6 +57,8 @@ type Builder interface {
 	Build(ctx context.Context, p *plan.Plan, b v1.Image, report progress.Func) (v1.Image, builder.Stats, error)
 	Existing(key string) (digest string, size int64, ok bool)
 	Warnings(p *plan.Plan) []api.Warning
+	// Stack puts layers of the store on an image.
+	Stack(on v1.Image, layers []store.LayerRecord, by string, env []string) (v1.Image, error)
 }
 
 // Policy is what the configuration says about bases and targets.
@@ -69,7 +79,8 @@ func (p *Pipeline) Run(ctx context.Context, s Spec, o RunOptions, obs Observer) 
 	defer func() { out.Stats.TotalMS = p.since(begin) }()
 
 	s.Fresh = o.Fresh
-	pl, b, err := p.plan(ctx, s, obs.Progress)
+	step := p.execute(obs.Progress)
+	pl, b, _, err := p.plan(ctx, s, step, obs.Progress)
 	if err != nil {
 		return out, err
 	}
@@ -85,6 +96,9 @@ func (p *Pipeline) Run(ctx context.Context, s Spec, o RunOptions, obs Observer) 
 
 	img, stats, err := p.Builder.Build(ctx, pl, b.Image, obs.Progress)
 	if err != nil {
+		return out, err
+	}
+	if img, err = p.finish(ctx, pl, img, step); err != nil {
 		return out, err
 	}
 	digest, err := img.Digest()
@@ -114,18 +128,23 @@ func (p *Pipeline) Run(ctx context.Context, s Spec, o RunOptions, obs Observer) 
 
 func (p *Pipeline) since(t time.Time) int64 { return p.Now().Sub(t).Milliseconds() }
 
-// plan reads everything that decides the image's bytes.
-func (p *Pipeline) plan(ctx context.Context, s Spec, report progress.Func) (*plan.Plan, *base.Base, error) {
+// plan reads everything that decides the image's bytes. Where step does not execute, what is still to be executed below the
+// packages comes back too, and the plan is the one for a base without it.
+func (p *Pipeline) plan(ctx context.Context, s Spec, step stepper, report progress.Func) (*plan.Plan, *base.Base, []plan.Step, error) {
 	if err := plan.Check(s.Fields); err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	pins, err := p.pins(ctx, s)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	b, err := p.base(ctx, s, report)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
+	}
+	b, pending, err := p.prepare(ctx, s, b, step, report)
+	if err != nil {
+		return nil, nil, nil, err
 	}
 	in := plan.Input{Spec: s.Fields, Name: s.Named.Name, Tag: s.Named.Tag, ID: s.Named.ID, Base: b.Info, CA: p.CA, StrictRecord: s.Policy.Record == "strict"}
 	on := p.inside(b.Info.Digest)[plan.Prefix(s.Fields)]
@@ -134,21 +153,21 @@ func (p *Pipeline) plan(ctx context.Context, s Spec, report progress.Func) (*pla
 	}
 	if b.Info.Python != nil {
 		if in.Artifacts, err = pins(b.Info.Environment(), on); err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
 		var note string
 		if in.Bytecode, note, err = p.bytecode(ctx, s, b.Info.Python.Version); err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
 		if note != "" {
 			in.Notes = append(in.Notes, note)
 		}
 	}
 	if err := s.copies(&in); err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	pl, err := plan.Make(in)
-	return pl, b, err
+	return pl, b, pending, err
 }
 
 // base finds the base image of a spec.

@@ -16,7 +16,7 @@ import (
 var harmless = []string{
 	"name", "python_version", "builder", "env", "registry", "packages", "requirements", "base_image", "platform",
 	"pip_index", "pip_extra_index_url", "pip_extra_args", "registry_config", "entrypoint", "tag_format", "runtime_packages",
-	"builder_options", "builder_config", "copy", "source_root", "source_copy_mode",
+	"builder_options", "builder_config", "apt_packages", "commands", "copy", "source_root", "source_copy_mode",
 }
 
 // cudaText is flytekit's own.

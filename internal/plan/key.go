@@ -101,6 +101,9 @@ func (p *Plan) Key() string {
 	for _, l := range p.Layers {
 		d.text(l.Key)
 	}
+	if p.Above != nil {
+		d.text("above", p.Above.Key)
+	}
 	c := p.Config
 	for _, list := range [][]string{c.Env, {c.User, c.WorkingDir}, c.Shell, c.Entrypoint} {
 		d.number(int64(len(list)))

@@ -148,6 +148,7 @@ func Make(in Input) (*Plan, error) {
 	}
 	p.Layers = slices.Concat(p.Layers, packages, copied)
 	p.Config = config(in, env)
+	p.Above = p.above(in.Spec, env)
 	return p, nil
 }
 

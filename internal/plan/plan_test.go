@@ -286,8 +286,6 @@ func TestRefusals(t *testing.T) {
 		field   string
 		text    string
 	}{
-		{"apt", set(`{"requirements": "uv.lock", "apt_packages": ["git"]}`), false, "apt_packages", "field apt_packages is not supported"},
-		{"commands", set(`{"requirements": "uv.lock", "commands": ["x"]}`), false, "commands", ""},
 		{"conda", set(`{"requirements": "uv.lock", "conda_packages": ["x"]}`), false, "conda_packages", ""},
 		{"cuda", set(`{"requirements": "uv.lock", "cuda": "12"}`), true, "cuda", "do not need to be specified"},
 		{"python_exec", set(`{"requirements": "uv.lock", "python_exec": "/usr/bin/python3"}`), false, "python_exec", ""},

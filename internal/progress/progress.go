@@ -11,6 +11,7 @@ type Step string
 // The steps, in the order in which a build takes them.
 const (
 	Base    Step = "base"    // reading the base image; bytes of its blobs
+	Execute Step = "execute" // what must be executed in a container; Target says what
 	Fetch   Step = "fetch"   // downloading wheels; bytes of files
 	Layers  Step = "layers"  // making layers; bytes as installed
 	Publish Step = "publish" // sending to a target; bytes on the wire
@@ -19,7 +20,7 @@ const (
 // Event is the state of one step. Totals are 0 while unknown.
 type Event struct {
 	Step       Step
-	Target     string // of Publish
+	Target     string // of Publish and Execute
 	Bytes      int64
 	BytesTotal int64
 	Items      int

@@ -23,7 +23,7 @@ const (
 	bucketLearned  = "learned"
 )
 
-var buckets = []string{bucketMeta, bucketProjects, bucketBuilds, bucketLayers, bucketReady, bucketHistory, bucketBases, bucketFound, bucketLearned, bucketResolved, bucketInstalled}
+var buckets = []string{bucketMeta, bucketProjects, bucketBuilds, bucketLayers, bucketReady, bucketHistory, bucketBases, bucketFound, bucketLearned, bucketResolved, bucketInstalled, bucketSteps}
 
 // How many entries the caches keep. A base's record holds its account files and
 // homes; a found record is what one project's Python files say.

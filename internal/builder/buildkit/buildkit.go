@@ -21,7 +21,6 @@ import (
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/moby/buildkit/client"
 	_ "github.com/moby/buildkit/client/connhelper/dockercontainer" // docker-container://NAME
 	_ "github.com/moby/buildkit/client/connhelper/kubepod"         // kube-pod://NAME?namespace=
@@ -243,6 +242,3 @@ func (c *conn) ask(ctx context.Context) error {
 func (i Info) executes(platform string) bool {
 	return slices.ContainsFunc(i.Platforms, func(p string) bool { return p == platform || strings.HasPrefix(p, platform+"/") })
 }
-
-// layerType is what steps leave: BuildKit's own compression is not used.
-const layerType = types.OCILayer

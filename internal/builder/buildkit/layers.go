@@ -160,7 +160,7 @@ func unpack(r io.Reader, dir string, skip map[string]bool) error {
 	if err != nil {
 		return err
 	}
-	defer root.Close()
+	defer root.Close() //nolint:errcheck // it was only written through
 	tr := tar.NewReader(r)
 	for {
 		h, err := tr.Next()

@@ -1,18 +1,19 @@
-package builder
+// Package flight lets one caller at a time work on a thing that has a key; the others wait, and then find it done.
+package flight
 
 import (
 	"context"
 	"sync"
 )
 
-// flight lets one caller at a time work on a key. Its zero value is ready.
-type flight struct {
+// Locks are locks by key. The zero value is ready; safe for concurrent use.
+type Locks struct {
 	mu   sync.Mutex
 	busy map[string]chan struct{} // closed when the key is free again
 }
 
-// lock waits until the key is free or ctx ends.
-func (f *flight) lock(ctx context.Context, key string) (unlock func(), err error) {
+// Lock waits until the key is free or ctx ends, whose cause it then returns.
+func (f *Locks) Lock(ctx context.Context, key string) (unlock func(), err error) {
 	for {
 		f.mu.Lock()
 		wait, taken := f.busy[key]
