@@ -19,6 +19,7 @@ type job struct {
 	project  *project // nil: no pyproject.toml
 	options  options
 	prefer   []Pin // versions to take where they satisfy
+	hashes   hashPins
 	fresh    bool
 	unset    []string // variables that the text uses and uv does not get
 }
@@ -31,6 +32,9 @@ func (r *Resolver) prepare(req Request) (*job, error) {
 		return nil, err
 	}
 	if err := r.read(req, j); err != nil {
+		return nil, err
+	}
+	if j.hashes, err = r.readHashPins(j, req.Environment); err != nil {
 		return nil, err
 	}
 	j.unset = r.unset(j.composed.texts)
@@ -141,6 +145,7 @@ func (r *Resolver) keyOf(j *job) string {
 		Default                              string
 		Args, Extra, Links, Environment      []string
 		Installed, Renew                     []string `json:",omitempty"`
+		Hashes                               string   `json:",omitempty"`
 	}{
 		Format: 1, Python: j.python, Platform: j.platform,
 		Requirements: public(j.composed.requirements), Constraints: public(j.composed.constraints), Overrides: public(j.composed.overrides),
@@ -159,6 +164,12 @@ func (r *Resolver) keyOf(j *job) string {
 	}
 	if len(j.prefer) > 0 {
 		q.Renew = j.options.renew
+	}
+	switch {
+	case j.hashes.required:
+		q.Hashes = "required"
+	case len(j.hashes.of) > 0:
+		q.Hashes = "checked" // they stand in Requirements
 	}
 	b, err := json.Marshal(q)
 	if err != nil {

@@ -17,6 +17,9 @@ type options struct {
 	files     []optionFile
 	renew     []string // which installed versions do not count
 	exact     bool     // what is installed and not required goes
+
+	requireHashes bool // no package may be without
+	noHashes      bool // none is checked
 }
 
 // optionFile is a file that -r, -c or --override names.
@@ -40,6 +43,8 @@ const (
 	renew     // installed versions do not count
 	renewValue
 	exact
+	hashesRequired
+	hashesIgnored
 )
 
 // known are the options that pip_extra_args may hold, by the name that uv knows them by.
@@ -53,7 +58,7 @@ var known = map[string]kind{
 	"--no-index": pass, "--no-deps": pass, "--pre": pass, "--no-sources": pass, "--native-tls": pass, "--system-certs": pass,
 	"--prerelease": passValue, "--resolution": passValue, "--index-strategy": passValue,
 	"--exclude-newer": passValue, "--only-binary": passValue, "--no-binary": passValue, "--torch-backend": passValue,
-	"--no-build": drop, "--require-hashes": drop, "--no-verify-hashes": drop, "--verify-hashes": drop,
+	"--no-build": drop, "--require-hashes": hashesRequired, "--no-verify-hashes": hashesIgnored, "--verify-hashes": drop,
 	"--upgrade": renew, "-U": renew, "--reinstall": renew, "--force-reinstall": renew, "--exact": exact,
 	"--upgrade-package": renewValue, "-P": renewValue, "--reinstall-package": renewValue, "--compile-bytecode": drop, "--compile": drop,
 	"--no-compile-bytecode": drop, "--no-compile": drop, "--no-cache": drop, "--no-cache-dir": drop, "-n": drop, "--system": drop,
@@ -96,7 +101,9 @@ func (req Request) options() (options, error) {
 }
 
 // flag reports an option without a value.
-func (k kind) flag() bool { return k == drop || k == pass || k == renew || k == exact }
+func (k kind) flag() bool {
+	return k == drop || k == pass || k == renew || k == exact || k == hashesRequired || k == hashesIgnored
+}
 
 func unknownOption(name string) *Error {
 	e := &Error{
@@ -120,6 +127,10 @@ func (o *options) take(k kind, name, value string) {
 		o.renew = append(o.renew, "--upgrade-package="+value)
 	case exact:
 		o.exact = true
+	case hashesRequired:
+		o.requireHashes = true
+	case hashesIgnored:
+		o.noHashes = true
 	case passValue:
 		o.args = append(o.args, name+"="+value)
 	case indexValue:

@@ -105,7 +105,9 @@ func (c *composer) line(dir, l string, as role) error {
 		c.options.findLinks = append(c.options.findLinks, located(dir, c.expand(value)))
 	case "--no-index", "--no-binary", "--only-binary":
 		c.options.args = append(c.options.args, strings.TrimSuffix(name+"="+value, "="))
-	case "--pre", "--prefer-binary", "--require-hashes", "--trusted-host": // which uv ignores here, or which say nothing to a resolver
+	case "--require-hashes":
+		c.options.requireHashes = true
+	case "--pre", "--prefer-binary", "--trusted-host": // which uv ignores here, or which say nothing to a resolver
 	default:
 		return &Error{Kind: Invalid, Reason: fmt.Sprintf("requirements hold an option that uv does not know there: %q", redact(name))}
 	}

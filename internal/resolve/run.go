@@ -69,7 +69,7 @@ func (r *Resolver) run(ctx context.Context, j *job) ([]byte, error) {
 	case !bytes.Contains(out.Bytes(), []byte("lock-version")):
 		return nil, &Error{Kind: Outdated, Reason: "uv gave no pylock.toml", Hint: outdatedHint}
 	}
-	return out.Bytes(), nil
+	return j.hashes.keep(out.Bytes())
 }
 
 var errTooLong = errors.New("resolving took too long")
