@@ -28,11 +28,20 @@ type Explanation struct {
 	Differs   []string        `json:"differs,omitempty"`   // as Image.Differs
 	Base      *BaseInfo       `json:"base,omitempty"`
 	Packages  []Package       `json:"packages,omitempty"`
-	Steps     []Step          `json:"steps,omitempty"`  // what is executed, in order
-	Layers    []Layer         `json:"layers,omitempty"` // on top of the base, lowest first
+	Steps     []Step          `json:"steps,omitempty"`     // what is executed, in order
+	Layers    []Layer         `json:"layers,omitempty"`    // on top of the base, lowest first
+	Platforms []PlatformPlan  `json:"platforms,omitempty"` // where there are several, all; Base, Packages, Steps and Layers are the first's
 	Env       []string        `json:"env,omitempty"`
 	Notes     []string        `json:"notes,omitempty"`      // differences that flytekit's name does not see, remarks
 	PlanError *Error          `json:"plan_error,omitempty"` // why there is a name but no plan
+}
+
+// PlatformPlan is the image for one of several platforms. A layer that several images have has the same key in each.
+type PlatformPlan struct {
+	Base     *BaseInfo `json:"base"` // which says the platform
+	Packages []Package `json:"packages,omitempty"`
+	Steps    []Step    `json:"steps,omitempty"`
+	Layers   []Layer   `json:"layers,omitempty"`
 }
 
 // Input is a file that an image's name or content depends on.

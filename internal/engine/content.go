@@ -30,35 +30,49 @@ type Made struct {
 	Packages []store.Package
 }
 
-// madeOf sums up a plan.
-func madeOf(pl *plan.Plan) Made {
-	m := Made{Plan: pl.Key(), Format: plan.Format}
-	unbased := *pl
-	unbased.Base.Digest = ""
-	m.Unbased = unbased.Key()
-	for _, l := range pl.Layers {
-		for _, a := range l.Packages {
-			if l.Part <= 1 {
-				m.Packages = append(m.Packages, store.Package{Name: a.Name, Version: a.Version})
+// madeOf sums up the plans for all platforms.
+func madeOf(all []planned) Made {
+	m := Made{Format: plan.Format}
+	var plans, unbased []string
+	for _, one := range all {
+		bare := *one.plan
+		bare.Base.Digest = ""
+		plans, unbased = append(plans, one.plan.Key()), append(unbased, bare.Key())
+		for _, l := range one.plan.Layers {
+			for _, a := range l.Packages {
+				if p := (store.Package{Name: a.Name, Version: a.Version}); l.Part <= 1 && !slices.Contains(m.Packages, p) {
+					m.Packages = append(m.Packages, p)
+				}
 			}
 		}
 	}
-	slices.SortFunc(m.Packages, func(a, b store.Package) int { return strings.Compare(a.Name, b.Name) })
+	m.Plan, m.Unbased = keyOf(plans), keyOf(unbased)
+	slices.SortFunc(m.Packages, func(a, b store.Package) int {
+		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.Version, b.Version))
+	})
 	return m
+}
+
+// keyOf is one key for those of several plans, in their order.
+func keyOf(keys []string) string {
+	if len(keys) == 1 {
+		return keys[0]
+	}
+	return digest([]byte(strings.Join(keys, "\n")))
 }
 
 // Plan says what an image would be built from now. See Runner.
 func (p *Pipeline) Plan(ctx context.Context, s Spec) (Made, error) {
 	ctx, cancel := context.WithTimeout(ctx, explainLimit)
 	defer cancel()
-	pl, _, pending, err := p.plan(ctx, s, p.kept, progress.Discard)
+	all, err := p.plans(ctx, s, p.kept, progress.Discard)
 	if err != nil {
 		return Made{}, err
 	}
-	if len(pending) > 0 {
+	if slices.ContainsFunc(all, func(one planned) bool { return len(one.pending) > 0 }) {
 		return Made{}, errPending
 	}
-	return madeOf(pl), nil
+	return madeOf(all), nil
 }
 
 // The kinds of what content lists; the rest of a key says which file or field.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/imgspecd/imgspecd/api"
@@ -109,22 +110,46 @@ func (r *ProjectReader) given(req api.Explain) (Spec, error) {
 	return Spec{Dir: req.Dir, Cwd: req.Dir, Fields: named.Spec, Named: named, Flytekit: version, Policy: set.Policy}, nil
 }
 
-// explain adds base, packages and layers to an explanation.
+// explain adds base, packages and layers to an explanation: those for the first platform, and all where there are several.
 func (p *Pipeline) explain(ctx context.Context, s Spec, x *api.Explanation) error {
-	pl, b, pending, err := p.plan(ctx, s, p.kept, progress.Discard)
+	all, err := p.plans(ctx, s, p.kept, progress.Discard)
 	if err != nil {
 		if errors.Is(err, context.DeadlineExceeded) {
 			return fmt.Errorf("plan within %s: %w", explainLimit, err)
 		}
 		return err
 	}
-	x.Base = &api.BaseInfo{
-		Ref: b.Info.Ref, Digest: b.Info.Digest, From: b.Info.From, Platform: b.Info.Platform,
-		Python: b.Info.Python.Version, Libc: libcText(b.Info.Libc), Layers: b.Info.Layers,
+	for i, one := range all {
+		made := p.describe(one)
+		if i == 0 {
+			x.Base, x.Packages, x.Steps, x.Layers, x.Env = made.Base, made.Packages, made.Steps, made.Layers, one.plan.Config.Env
+		}
+		if len(all) > 1 {
+			x.Platforms = append(x.Platforms, made)
+		}
+		for _, note := range one.plan.Notes {
+			if !slices.Contains(x.Notes, note) {
+				x.Notes = append(x.Notes, note)
+			}
+		}
 	}
-	x.Env, x.Notes = pl.Config.Env, append(x.Notes, pl.Notes...)
-	x.Steps = p.steps(s, pl, b, pending)
-	for i, l := range pl.Layers {
+	return nil
+}
+
+// describe says what the image for one platform is made of.
+func (p *Pipeline) describe(one planned) api.PlatformPlan {
+	b := one.base.Info
+	x := api.PlatformPlan{
+		Base: &api.BaseInfo{
+			Ref: b.Ref, Digest: b.Digest, From: b.From, Platform: b.Platform,
+			Python: b.Python.Version, Libc: libcText(b.Libc), Layers: b.Layers,
+		},
+		Steps: p.steps(one.spec, one.plan, one.base, one.pending),
+	}
+	if b.Python.FreeThreaded {
+		x.Base.Python += " (free-threaded)"
+	}
+	for i, l := range one.plan.Layers {
 		x.Layers = append(x.Layers, p.layer(l))
 		for _, a := range l.Packages {
 			if l.Part <= 1 {
@@ -132,7 +157,7 @@ func (p *Pipeline) explain(ctx context.Context, s Spec, x *api.Explanation) erro
 			}
 		}
 	}
-	return nil
+	return x
 }
 
 // steps lists what is executed for an image, and what of it would be executed now.

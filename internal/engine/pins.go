@@ -24,9 +24,12 @@ type Resolver interface {
 	Indexes(r resolve.Request) []string         // URLs of all indexes, without credentials
 }
 
+// pinner pins packages for one environment and on what is in it already.
+type pinner func(env pypa.Environment, on *installed) ([]lockfile.Artifact, error)
+
 // pins finds out what a spec's packages are pinned by. A lock is read before the base image is looked for, so that
 // a wrong one is told at once; what has to be resolved waits for the environment.
-func (p *Pipeline) pins(ctx context.Context, s Spec) (func(pypa.Environment, *installed) ([]lockfile.Artifact, error), error) {
+func (p *Pipeline) pins(ctx context.Context, s Spec) (pinner, error) {
 	if !s.isLock() {
 		return func(env pypa.Environment, on *installed) ([]lockfile.Artifact, error) {
 			return p.resolve(ctx, s, env, on)

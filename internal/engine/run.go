@@ -80,45 +80,35 @@ func (p *Pipeline) Run(ctx context.Context, s Spec, o RunOptions, obs Observer) 
 
 	s.Fresh = o.Fresh
 	step := p.execute(obs.Progress)
-	pl, b, _, err := p.plan(ctx, s, step, obs.Progress)
+	all, err := p.plans(ctx, s, step, obs.Progress)
 	if err != nil {
 		return out, err
 	}
-	out.Made = madeOf(pl)
+	out.Made = madeOf(all)
 	read := p.since(begin)
-	obs.Logf("base %s (%s, from %s), %d layers on it", b.Info.Ref, b.Info.Digest, b.Info.From, len(pl.Layers))
-	if code := pl.Bytecode; code != nil {
-		obs.Logf("packages are compiled with Python %s (%s)", code.Python.Version, code.Python.Path)
+	images := make([]v1.Image, len(all))
+	for i, one := range all {
+		if images[i], err = p.make(ctx, one, step, &out, obs); err != nil {
+			return out, err
+		}
 	}
-	for _, note := range pl.Notes {
-		obs.Logf("note: %s", note)
-	}
-
-	img, stats, err := p.Builder.Build(ctx, pl, b.Image, obs.Progress)
+	content, err := publish.Together(images)
 	if err != nil {
 		return out, err
 	}
-	if img, err = p.finish(ctx, pl, img, step); err != nil {
-		return out, err
-	}
-	digest, err := img.Digest()
+	digest, err := content.Digest()
 	if err != nil {
-		return out, fmt.Errorf("digest of %s: %w", pl.Name, err)
+		return out, fmt.Errorf("digest of %s: %w", s.Named.Name, err)
 	}
-	if err := p.remember(s, pl, img); err != nil {
-		return out, err
-	}
-	out.Digest, out.Stats, out.Warnings = digest.String(), stats, p.Builder.Warnings(pl)
-	for _, w := range out.Warnings {
-		obs.Logf("warning: %s", w)
-	}
+	out.Digest = digest.String()
 	out.Stats.ReadMS, out.Stats.BuildMS = read, p.since(begin)-read
-	obs.Logf("%d packages, %d layers, %d made, %d wheels fetched (%d bytes): %s",
-		stats.Packages, stats.Layers, stats.LayersMade, stats.Fetched, stats.FetchedBytes, digest)
+	if len(all) > 1 {
+		obs.Logf("index of %d images: %s", len(all), digest)
+	}
 
 	obs.State(api.Publishing)
 	at := p.Now()
-	out.Targets, err = p.publish(ctx, s, o, img, obs)
+	out.Targets, err = p.publish(ctx, s, o, content, obs)
 	for _, t := range out.Targets {
 		out.Stats.SentBytes += t.SentBytes
 	}
@@ -128,23 +118,16 @@ func (p *Pipeline) Run(ctx context.Context, s Spec, o RunOptions, obs Observer) 
 
 func (p *Pipeline) since(t time.Time) int64 { return p.Now().Sub(t).Milliseconds() }
 
-// plan reads everything that decides the image's bytes. Where step does not execute, what is still to be executed below the
-// packages comes back too, and the plan is the one for a base without it.
-func (p *Pipeline) plan(ctx context.Context, s Spec, step stepper, report progress.Func) (*plan.Plan, *base.Base, []plan.Step, error) {
-	if err := plan.Check(s.Fields); err != nil {
-		return nil, nil, nil, err
-	}
-	pins, err := p.pins(ctx, s)
-	if err != nil {
-		return nil, nil, nil, err
-	}
+// read finds out what an image for one platform is made from. Where step does not execute, what is still to be executed below
+// the packages comes back too.
+func (p *Pipeline) read(ctx context.Context, s Spec, pins pinner, step stepper, report progress.Func) (planned, error) {
 	b, err := p.base(ctx, s, report)
 	if err != nil {
-		return nil, nil, nil, err
+		return planned{}, err
 	}
 	b, pending, err := p.prepare(ctx, s, b, step, report)
 	if err != nil {
-		return nil, nil, nil, err
+		return planned{}, err
 	}
 	in := plan.Input{Spec: s.Fields, Name: s.Named.Name, Tag: s.Named.Tag, ID: s.Named.ID, Base: b.Info, CA: p.CA, StrictRecord: s.Policy.Record == "strict"}
 	on := p.inside(b.Info.Digest)[plan.Prefix(s.Fields)]
@@ -153,21 +136,20 @@ func (p *Pipeline) plan(ctx context.Context, s Spec, step stepper, report progre
 	}
 	if b.Info.Python != nil {
 		if in.Artifacts, err = pins(b.Info.Environment(), on); err != nil {
-			return nil, nil, nil, err
+			return planned{}, err
 		}
 		var note string
 		if in.Bytecode, note, err = p.bytecode(ctx, s, b.Info.Python.Version); err != nil {
-			return nil, nil, nil, err
+			return planned{}, err
 		}
 		if note != "" {
 			in.Notes = append(in.Notes, note)
 		}
 	}
 	if err := s.copies(&in); err != nil {
-		return nil, nil, nil, err
+		return planned{}, err
 	}
-	pl, err := plan.Make(in)
-	return pl, b, pending, err
+	return planned{spec: s, in: in, base: b, pending: pending}, nil
 }
 
 // base finds the base image of a spec.
@@ -251,12 +233,12 @@ func (p *Pipeline) Verify(ctx context.Context, s Spec) ([]api.TargetState, strin
 
 // publish puts the image into its targets, the layout first: the others send from
 // it. One that fails does not stop the others.
-func (p *Pipeline) publish(ctx context.Context, s Spec, o RunOptions, img v1.Image, obs Observer) ([]api.TargetState, error) {
+func (p *Pipeline) publish(ctx context.Context, s Spec, o RunOptions, content publish.Content, obs Observer) ([]api.TargetState, error) {
 	ws := p.wants(ctx, s, o)
 	states := make([]api.TargetState, len(ws))
 	errs := make([]error, len(ws))
 	one := func(i int) {
-		states[i], errs[i] = p.send(ctx, ws[i], s, img, obs)
+		states[i], errs[i] = p.send(ctx, ws[i], s, content, obs)
 		obs.Target(states[i])
 	}
 	one(0)
@@ -274,14 +256,14 @@ func (p *Pipeline) publish(ctx context.Context, s Spec, o RunOptions, img v1.Ima
 	return states, errors.Join(failed...)
 }
 
-func (p *Pipeline) send(ctx context.Context, w want, s Spec, img v1.Image, obs Observer) (api.TargetState, error) {
+func (p *Pipeline) send(ctx context.Context, w want, s Spec, content publish.Content, obs Observer) (api.TargetState, error) {
 	st := api.TargetState{Name: w.Name(), State: api.Publishing}
 	if w.held {
 		st.State = api.Waiting
 		return st, nil
 	}
 	obs.Target(st)
-	r, err := w.Publish(ctx, s.Named.Name, img, func(ev progress.Event) {
+	r, err := w.Publish(ctx, s.Named.Name, content, func(ev progress.Event) {
 		ev.Step, ev.Target = progress.Publish, w.Name()
 		obs.Progress(ev)
 	})

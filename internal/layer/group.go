@@ -12,6 +12,8 @@ import (
 type Sized struct {
 	Name string // normalised
 	Size int64  // of its wheel; 0 where unknown
+	// Apart: it shares no layer with those that are not apart.
+	Apart bool
 }
 
 // Budget bounds the layers that packages may take.
@@ -55,9 +57,16 @@ func Group(pkgs []Sized, b Budget) []Share {
 	own := ownLayers(pkgs, b)
 	var shares []Share
 	buckets := make([][]string, max(b.Buckets, 1))
+	common := len(buckets) // the first of the buckets; the rest is for those that are apart
+	if common > 1 && slices.ContainsFunc(pkgs, func(p Sized) bool { return p.Apart }) {
+		common -= common / 2
+	}
 	for _, p := range pkgs {
 		if !own[p.Name] {
-			i := bucketOf(p.Name, len(buckets))
+			i := bucketOf(p.Name, common)
+			if p.Apart && common < len(buckets) {
+				i = common + bucketOf(p.Name, len(buckets)-common)
+			}
 			buckets[i] = append(buckets[i], p.Name)
 			continue
 		}

@@ -44,6 +44,27 @@ func TestGroup(t *testing.T) {
 	}
 }
 
+func TestGroupApart(t *testing.T) {
+	pkgs := environment(133)
+	for i := range pkgs {
+		pkgs[i].Apart = i%3 == 0
+	}
+	b := DefaultBudget()
+	shares := Group(pkgs, b)
+	if len(shares) > b.Own+b.Buckets {
+		t.Errorf("%d layers", len(shares))
+	}
+	for _, s := range shares {
+		for _, name := range s.Names {
+			at := slices.IndexFunc(pkgs, func(p Sized) bool { return p.Name == name })
+			first := slices.IndexFunc(pkgs, func(p Sized) bool { return p.Name == s.Names[0] })
+			if pkgs[at].Apart != pkgs[first].Apart {
+				t.Fatalf("%s and %s share a layer", name, s.Names[0])
+			}
+		}
+	}
+}
+
 // A package that comes, goes, or changes its size within a step moves no other.
 func TestGroupIsStable(t *testing.T) {
 	pkgs := environment(133)
@@ -77,7 +98,7 @@ func places(pkgs []Sized) map[string]string {
 }
 
 func TestGroupSplits(t *testing.T) {
-	shares := Group([]Sized{{"torch", 5 << 29}, {"small", 10}}, DefaultBudget())
+	shares := Group([]Sized{{Name: "torch", Size: 5 << 29}, {Name: "small", Size: 10}}, DefaultBudget())
 	want := []Share{{[]string{"torch"}, 1, 3}, {[]string{"torch"}, 2, 3}, {[]string{"torch"}, 3, 3}, {Names: []string{"small"}}}
 	if !reflect.DeepEqual(shares, want) {
 		t.Errorf("layers %v, want %v", shares, want)
@@ -85,7 +106,7 @@ func TestGroupSplits(t *testing.T) {
 	// More big packages than layers: the biggest have their own.
 	var many []Sized
 	for i := range 50 {
-		many = append(many, Sized{fmt.Sprintf("huge-%02d", i), 600<<20 + int64(i)})
+		many = append(many, Sized{Name: fmt.Sprintf("huge-%02d", i), Size: 600<<20 + int64(i)})
 	}
 	shares = Group(many, DefaultBudget())
 	if len(shares) > 62 || !strings.HasPrefix(shares[0].Names[0], "huge-12") || len(shares[0].Names) != 1 {

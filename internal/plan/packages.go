@@ -13,25 +13,48 @@ import (
 // is how many layers lie above.
 func packageLayers(in Input, dirs []File, s wheel.Scheme, owner Owner, copied int) ([]Layer, error) {
 	byName := make(map[string]lockfile.Artifact, len(in.Artifacts))
-	sized := make([]layer.Sized, 0, len(in.Artifacts))
 	for _, a := range in.Artifacts {
 		if _, twice := byName[a.Name]; twice {
 			return nil, &Invalid{Field: "requirements", Reason: "the lock chooses two versions of " + a.Name}
 		}
 		byName[a.Name] = a
-		sized = append(sized, layer.Sized{Name: a.Name, Size: a.Size})
 	}
 	var layers []Layer
-	for _, share := range layer.Group(sized, budget(in.Base.Layers+copied)) {
+	for _, share := range layer.Group(sized(in), budget(in.Base.Layers+copied)) {
 		l := Layer{Kind: Packages, Files: dirs, Part: share.Part, Parts: share.Parts}
 		for _, name := range share.Names {
-			l.Packages = append(l.Packages, byName[name])
+			if a, ok := byName[name]; ok { // else it is another platform's
+				l.Packages = append(l.Packages, a)
+			}
+		}
+		if len(l.Packages) == 0 {
+			continue
 		}
 		l.Title = title(l)
 		l.Key = packagesKey(l, s, owner, in.Bytecode)
 		layers = append(layers, l)
 	}
 	return layers, nil
+}
+
+// sized are the packages as layers are chosen for them: over all platforms of the image, so that it comes out alike for each.
+func sized(in Input) []layer.Sized {
+	all := append([][]lockfile.Artifact{in.Artifacts}, in.Beside...)
+	size, hashes, times := map[string]int64{}, map[string]string{}, map[string]int{}
+	for _, list := range all {
+		for _, a := range list {
+			size[a.Name] = max(size[a.Name], a.Size)
+			if have, ok := hashes[a.Name]; !ok || have == a.Hash {
+				hashes[a.Name] = a.Hash
+				times[a.Name]++
+			}
+		}
+	}
+	out := make([]layer.Sized, 0, len(size))
+	for name, n := range size {
+		out = append(out, layer.Sized{Name: name, Size: n, Apart: times[name] < len(all)})
+	}
+	return out
 }
 
 // budget divides what the base and copied files leave of an image's layers.

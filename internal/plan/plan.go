@@ -88,10 +88,13 @@ type Input struct {
 	Copies    []imagespec.Copy    // what is copied into the image
 	Refused   *imagespec.Refusal  // why that cannot be; nil: it can
 	Artifacts []lockfile.Artifact // for Base.Environment(); sorted by name. Path, where set, is absolute
-	Labels    map[string]string   // added to the image; must not change from build to build
-	CA        []byte              // PEM bundle for a base that has none; may be nil
-	Bytecode  *Bytecode           // as in Plan; of the minor of Base.Python
-	Notes     []string            // to be the plan's first
+	// Beside are the artifacts of the same image for its other platforms, one list each: what is alike there shall lie in
+	// layers of its own, which they then share. nil: the image is for one platform.
+	Beside   [][]lockfile.Artifact
+	Labels   map[string]string // added to the image; must not change from build to build
+	CA       []byte            // PEM bundle for a base that has none; may be nil
+	Bytecode *Bytecode         // as in Plan; of the minor of Base.Python
+	Notes    []string          // to be the plan's first
 	// StrictRecord as in Plan.
 	StrictRecord bool
 }

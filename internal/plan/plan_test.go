@@ -14,6 +14,7 @@ import (
 	"github.com/imgspecd/imgspecd/internal/imagespec"
 	"github.com/imgspecd/imgspecd/internal/lockfile"
 	"github.com/imgspecd/imgspecd/internal/pypa"
+	"github.com/imgspecd/imgspecd/internal/wheel"
 )
 
 func spec(t *testing.T, kwargs string) imagespec.Spec {
@@ -337,5 +338,46 @@ func TestRefusals(t *testing.T) {
 		in := input(t)
 		in.Spec = spec(t, kwargs)
 		mustMake(t, in)
+	}
+}
+
+// What two platforms of an image have alike lies in the same layers, and what is of one alone lies apart.
+func TestBeside(t *testing.T) {
+	var amd, arm []lockfile.Artifact
+	for i := range 120 {
+		a := lockfile.Artifact{Name: fmt.Sprintf("package-%03d", i), Version: "1", Hash: fmt.Sprintf("sha256:%d", i), Size: int64(1000 * i)}
+		b := a
+		switch {
+		case i%10 == 0:
+			b.Hash, b.Size = "sha256:arm"+a.Name, a.Size*2
+		case i%13 == 0:
+			b.Name = "another-" + a.Name
+		}
+		amd, arm = append(amd, a), append(arm, b)
+	}
+	layers := func(own, beside []lockfile.Artifact) map[string][]lockfile.Artifact {
+		ls, err := packageLayers(Input{Artifacts: own, Beside: [][]lockfile.Artifact{beside}}, nil, wheel.Scheme{}, Owner{}, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out := map[string][]lockfile.Artifact{}
+		for _, l := range ls {
+			out[l.Key] = l.Packages
+		}
+		return out
+	}
+	x, y := layers(amd, arm), layers(arm, amd)
+	shared := map[string]bool{}
+	for key, packages := range x {
+		for _, a := range packages {
+			if _, ok := y[key]; ok {
+				shared[a.Name] = true
+			}
+		}
+	}
+	for _, a := range amd {
+		if alike := slices.ContainsFunc(arm, func(b lockfile.Artifact) bool { return b.Name == a.Name && b.Hash == a.Hash }); alike != shared[a.Name] {
+			t.Errorf("%s is alike: %t, shared: %t", a.Name, alike, shared[a.Name])
+		}
 	}
 }
