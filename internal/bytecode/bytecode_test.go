@@ -213,11 +213,11 @@ func FuzzCanonical(f *testing.F) {
 	f.Add([]byte("\xa9\x02\xda\x01ar\x01\x00\x00\x00"), 12)
 	f.Add([]byte(">\x02\x00\x00\x00z\x03abcz\x03abd"), 9)
 	f.Fuzz(func(t *testing.T, b []byte, minor int) {
-		once, err := canonical(b, minor)
+		once, err := canonical(nil, b, minor)
 		if err != nil {
 			return
 		}
-		twice, err := canonical(once, minor)
+		twice, err := canonical(nil, once, minor)
 		if err != nil || !bytes.Equal(once, twice) {
 			t.Errorf("%x, again %x: %v", once, twice, err)
 		}
@@ -225,9 +225,8 @@ func FuzzCanonical(f *testing.F) {
 }
 
 func TestHeader(t *testing.T) {
-	p := &Pool{python: Python{Magic: 3495}}
-	h := p.header(300)
-	if len(h) != 16 || binary.LittleEndian.Uint32(h[8:]) != 315532800 || binary.LittleEndian.Uint32(h[12:]) != 300 {
-		t.Errorf("%x", h)
+	h, err := Python{Magic: 3495}.pyc([]byte("N"), 11, 300)
+	if err != nil || len(h) != 17 || binary.LittleEndian.Uint32(h[8:]) != 315532800 || binary.LittleEndian.Uint32(h[12:]) != 300 {
+		t.Errorf("%x, %v", h, err)
 	}
 }

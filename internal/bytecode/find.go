@@ -147,8 +147,8 @@ func (f *Finder) candidates(minor int) []string {
 	return all
 }
 
-// question asks an interpreter who it is.
-const question = `import sys, json
+// whoAreYou asks an interpreter who it is.
+const whoAreYou = `import sys, json
 from _frozen_importlib_external import MAGIC_NUMBER as m
 v = sys.version_info
 json.dump({"path": sys.executable, "name": sys.implementation.name, "version": "%d.%d.%d" % v[:3], "final": v[3] == "final", "tag": sys.implementation.cache_tag, "magic": int.from_bytes(m[:2], "little")}, sys.stdout)
@@ -158,7 +158,7 @@ json.dump({"path": sys.executable, "name": sys.implementation.name, "version": "
 func probe(ctx context.Context, path string, minor int) (Python, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, path, "-I", "-S", "-B", "-c", question)
+	cmd := exec.CommandContext(ctx, path, "-I", "-S", "-B", "-c", whoAreYou)
 	cmd.Dir, cmd.Env, cmd.WaitDelay = "/", environment(), time.Second
 	out, err := cmd.Output()
 	if err != nil {

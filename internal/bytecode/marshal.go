@@ -26,18 +26,19 @@ var errMarshal = errors.New("marshalled code is not understood")
 // reference count is above one, which an unrelated holder in the process changes,
 // and shares equal constants when they happen to be one object (cpython#129724).
 // Here equal atoms are always one object, and only what does come again is marked.
-func canonical(code []byte, minor int) ([]byte, error) {
+// It is appended to dst.
+func canonical(dst, code []byte, minor int) ([]byte, error) {
 	if minor < oldestMinor || minor > newestMinor {
 		return nil, fmt.Errorf("%w: of Python 3.%d", errMarshal, minor)
 	}
-	s := scan{in: code, minor: minor, atoms: make(map[string]int32, len(code)/32)}
+	s := scan{in: code, minor: minor, atoms: make(map[atom]int32, len(code)/64)}
 	if err := s.object(0); err != nil {
 		return nil, err
 	}
 	if s.at != len(code) {
 		return nil, fmt.Errorf("%w: %d bytes after its end", errMarshal, len(code)-s.at)
 	}
-	return s.write(), nil
+	return s.write(dst), nil
 }
 
 // scan reads a stream into tokens.
@@ -47,8 +48,14 @@ type scan struct {
 	minor   int
 	tokens  []token
 	objects []object
-	refs    []int32          // by number in the input: the object
-	atoms   map[string]int32 // by type and content: the object
+	refs    []int32        // by number in the input: the object
+	atoms   map[atom]int32 // the object
+}
+
+// atom is the type and content of a value.
+type atom struct {
+	kind byte
+	text string
 }
 
 // token is a piece of the stream: an object, or bytes between the parts of a code object.
@@ -190,10 +197,11 @@ func (s *scan) payload(kind byte) (parts int, atom bool, err error) {
 // merge makes an atom, which was read last, the same as an equal one before it.
 func (s *scan) merge(me int32) {
 	s.objects[me].atom = true
-	text := s.text(me)
-	first, ok := s.atoms[text]
+	o := s.objects[me]
+	kind, text := s.in[o.from]&^flagRef, s.in[o.from+1:o.to]
+	first, ok := s.atoms[atom{kind, string(text)}] // copies nothing
 	if !ok {
-		s.atoms[text] = me
+		s.atoms[atom{kind, string(text)}] = me
 		return
 	}
 	s.tokens[len(s.tokens)-1].object = first
@@ -251,14 +259,13 @@ func (s *scan) code(depth int) error {
 const shortest = 5
 
 // write puts the tokens down again, with new marks and numbers.
-func (s *scan) write() []byte {
+func (s *scan) write(out []byte) []byte {
 	uses := make([]int32, len(s.objects))
 	for _, t := range s.tokens {
 		if t.object >= 0 {
 			uses[t.object]++
 		}
 	}
-	out := make([]byte, 0, len(s.in))
 	numbers := make([]uint32, len(s.objects)) // from 1; 0: not written yet
 	next := uint32(0)
 	for _, t := range s.tokens {

@@ -10,6 +10,7 @@ import (
 	"io"
 	"log/slog"
 	"os/exec"
+	"sync"
 	"time"
 )
 
@@ -30,14 +31,22 @@ func DefaultLimits() Limits {
 	return Limits{Source: 16 << 20, Code: 64 << 20, Memory: 2 << 30, Time: time.Minute}
 }
 
-// Pool compiles with a few workers, which it starts as they are needed. Safe for
-// concurrent use; Close ends the workers.
+// Compiler makes .pyc files. Safe for concurrent use, until Close.
+type Compiler interface {
+	// Compile returns the .pyc of a source that lies at path in the image, or nil when it
+	// does not compile within the limits.
+	Compile(ctx context.Context, path string, source []byte) ([]byte, error)
+	Close()
+}
+
+// Pool compiles with a few workers on this host, which it starts as they are needed.
 type Pool struct {
 	python Python
 	minor  int
 	limits Limits
 	log    *slog.Logger
 	seats  chan *worker // one per worker; nil: not started
+	warm   sync.WaitGroup
 }
 
 // NewPool returns a Pool of so many workers.
@@ -53,8 +62,26 @@ func NewPool(p Python, workers int, l Limits, log *slog.Logger) (*Pool, error) {
 	return pool, nil
 }
 
+// Warm starts the workers beside what the caller does, who will soon need them.
+func (p *Pool) Warm() {
+	for range cap(p.seats) {
+		select {
+		case w := <-p.seats:
+			p.warm.Go(func() {
+				if w == nil {
+					w, _ = p.start() // what is wrong is told to whoever compiles
+				}
+				p.seats <- w
+			})
+		default:
+			return
+		}
+	}
+}
+
 // Close ends the workers. No Compile may be under way.
 func (p *Pool) Close() {
+	p.warm.Wait()
 	for range cap(p.seats) {
 		if w := <-p.seats; w != nil {
 			w.end()
@@ -65,13 +92,24 @@ func (p *Pool) Close() {
 // mtime is that of every file in a layer: the zip format's epoch (layer.Epoch).
 const mtime = 315532800
 
-// Compile returns the .pyc of a source that lies at path in the image, or nil when it
-// does not compile within the limits. The error is ctx's, or says that the Python
-// cannot be run.
+// Compile is Compiler's. The error is ctx's, or says that the Python cannot be run.
 func (p *Pool) Compile(ctx context.Context, path string, source []byte) ([]byte, error) {
 	if len(source) > p.limits.Source {
 		return nil, nil
 	}
+	code, err := p.code(ctx, path, source)
+	if err != nil || len(code) == 0 {
+		return nil, err
+	}
+	pyc, err := p.python.pyc(code, p.minor, len(source))
+	if err != nil {
+		return nil, fmt.Errorf("compile %s with %s: %w", path, p.python.Path, err)
+	}
+	return pyc, nil
+}
+
+// code has a worker compile a source, and lets go of it.
+func (p *Pool) code(ctx context.Context, path string, source []byte) ([]byte, error) {
 	var w *worker
 	select {
 	case w = <-p.seats:
@@ -86,31 +124,26 @@ func (p *Pool) Compile(ctx context.Context, path string, source []byte) ([]byte,
 		}
 	}
 	code, err := w.compile(ctx, path, source, p.limits)
-	if err != nil {
-		w.end()
-		w = nil
-		if ctx.Err() != nil {
-			return nil, context.Cause(ctx)
-		}
-		p.log.Warn("source was not compiled", "path", path, "err", err)
-		return nil, nil
+	if err == nil {
+		return code, nil
 	}
-	if len(code) == 0 {
-		return nil, nil
+	w.end()
+	w = nil
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
 	}
-	code, err = canonical(code, p.minor)
-	if err != nil {
-		return nil, fmt.Errorf("compile %s with %s: %w", path, p.python.Path, err)
-	}
-	return append(p.header(len(source)), code...), nil
+	p.log.Warn("source was not compiled", "path", path, "err", err)
+	return nil, nil
 }
 
-// header is PEP 552's of a .pyc that holds while its source has that time and size.
-func (p *Pool) header(size int) []byte {
-	h := binary.LittleEndian.AppendUint16(make([]byte, 0, 16), p.python.Magic)
+// pyc makes a file of marshalled code, with PEP 552's header of one that holds while
+// its source has that time and size.
+func (p Python) pyc(code []byte, minor, size int) ([]byte, error) {
+	h := binary.LittleEndian.AppendUint16(make([]byte, 0, 16+len(code)), p.Magic)
 	h = append(h, '\r', '\n', 0, 0, 0, 0)
 	h = binary.LittleEndian.AppendUint32(h, mtime)
-	return binary.LittleEndian.AppendUint32(h, uint32(size))
+	h = binary.LittleEndian.AppendUint32(h, uint32(size))
+	return canonical(h, code, minor)
 }
 
 // worker is one interpreter. A Compile owns it while it works.
@@ -153,11 +186,8 @@ func (w *worker) compile(ctx context.Context, path string, source []byte, l Limi
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { _ = w.cmd.Process.Kill() })
 	defer stop()
-	ask := make([]byte, 0, 8+len(path)+len(source))
-	ask = append(binary.BigEndian.AppendUint32(ask, uint32(len(path))), path...)
-	ask = append(binary.BigEndian.AppendUint32(ask, uint32(len(source))), source...)
 	var size [4]byte
-	_, err := w.in.Write(ask)
+	_, err := w.in.Write(question(path, source))
 	if err == nil {
 		_, err = io.ReadFull(w.out, size[:])
 	}
@@ -177,6 +207,13 @@ func (w *worker) compile(ctx context.Context, path string, source []byte, l Limi
 		return nil, fmt.Errorf("compile: %w", context.Cause(ctx))
 	}
 	return nil, fmt.Errorf("compile: the interpreter ended: %w", err)
+}
+
+// question is what the script is asked about a source.
+func question(path string, source []byte) []byte {
+	b := make([]byte, 0, 8+len(path)+len(source))
+	b = append(binary.BigEndian.AppendUint32(b, uint32(len(path))), path...)
+	return append(binary.BigEndian.AppendUint32(b, uint32(len(source))), source...)
 }
 
 // end kills the interpreter, which holds nothing that is worth more, and reaps it.
