@@ -45,7 +45,7 @@ func Open(dir string) (*Store, error) {
 	}
 	s := &Store{dir: dir}
 	s.blobDir.path = filepath.Join(dir, "blobs", "sha256")
-	for _, d := range []string{dir, filepath.Join(dir, "blobs"), s.blobDir.path, s.Wheels(), s.Logs(), s.Tmp()} {
+	for _, d := range []string{dir, filepath.Join(dir, "blobs"), s.blobDir.path, s.Wheels(), s.bytecode(""), s.Logs(), s.Tmp()} {
 		if err := privateDir(d); err != nil {
 			return nil, fmt.Errorf("open state directory: %w", err)
 		}
@@ -62,6 +62,9 @@ func Open(dir string) (*Store, error) {
 // prepare does what needs the lock: until it is held, tmp/ may belong to another process.
 func (s *Store) prepare() error {
 	if err := s.Clean(); err != nil {
+		return err
+	}
+	if err := s.trimBytecode(keepBytecode); err != nil {
 		return err
 	}
 	if err := s.initLayout(); err != nil {
