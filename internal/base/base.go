@@ -35,6 +35,7 @@ type Info struct {
 	Layers     int
 	DiffIDs    []string // of the layers
 	Python     *Python  // nil: no Python on PATH
+	Pythons    []Python // every CPython below a directory named bin, on PATH or not, by Link
 	Libc       pypa.Libc
 	Env        []string // of the config, in order
 	User       string

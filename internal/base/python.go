@@ -22,6 +22,11 @@ func python(t *tree, dirs, env []string) (*Python, error) {
 	if n == nil {
 		return nil, nil
 	}
+	return cpython(t, link, n, real, env)
+}
+
+// cpython says what an interpreter is.
+func cpython(t *tree, link string, n *node, real string, env []string) (*Python, error) {
 	f := n.file.facts
 	name := path.Base(real)
 	switch {

@@ -12,6 +12,7 @@ import (
 	"github.com/imgspecd/imgspecd/api"
 	"github.com/imgspecd/imgspecd/internal/index"
 	"github.com/imgspecd/imgspecd/internal/lockfile"
+	"github.com/imgspecd/imgspecd/internal/plan"
 	"github.com/imgspecd/imgspecd/internal/pypa"
 	"github.com/imgspecd/imgspecd/internal/resolve"
 )
@@ -57,6 +58,9 @@ func (p *Pipeline) resolve(ctx context.Context, s Spec, env pypa.Environment, on
 	if err != nil {
 		return nil, err
 	}
+	if plan.HasExec(s.Fields) {
+		on = nil // the environment that is there gives way to a new one
+	}
 	r.Environment, r.Installed = env, on.pins()
 	r.Fresh, r.Keep = s.Fresh, !s.Fresh && p.WasReady(s.Named.Name)
 	text, _, err := p.Resolver.Resolve(ctx, r)
@@ -81,10 +85,13 @@ func (p *Pipeline) resolve(ctx context.Context, s Spec, env pypa.Environment, on
 func (s Spec) request() (resolve.Request, error) {
 	r := resolve.Request{
 		Flytekit: s.Flytekit,
-		// The default builder's Python comes from conda, which brings pip along; runtime_packages need it.
-		Packages: append([]string{"pip"}, s.Fields.Packages()...),
+		Packages: s.Fields.Packages(),
 		PipIndex: s.Fields.Str("pip_index"), PipExtraArgs: s.Fields.Str("pip_extra_args"),
 		PipExtraIndexURL: s.Fields.Texts("pip_extra_index_url"),
+	}
+	if !plan.HasExec(s.Fields) {
+		// The default builder's Python comes from conda, which brings pip along; runtime_packages need it.
+		r.Packages = append([]string{"pip"}, r.Packages...)
 	}
 	file := s.Fields.Requirements()
 	if file == "" {

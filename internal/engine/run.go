@@ -129,6 +129,9 @@ func (p *Pipeline) read(ctx context.Context, s Spec, pins pinner, step stepper, 
 	if err != nil {
 		return planned{}, err
 	}
+	if b, err = s.onPython(b); err != nil {
+		return planned{}, err
+	}
 	in := plan.Input{Spec: s.Fields, Name: s.Named.Name, Tag: s.Named.Tag, ID: s.Named.ID, Base: b.Info, CA: p.CA, StrictRecord: s.Policy.Record == "strict"}
 	on := p.inside(b.Info.Digest)[plan.Prefix(s.Fields)]
 	if on != nil {

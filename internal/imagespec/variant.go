@@ -72,6 +72,16 @@ func Alike(a, b string) bool {
 	return errX == nil && errY == nil && reflect.DeepEqual(x, y)
 }
 
+// ExecEnvironment reports whether the default builder of a flytekit version makes an environment for python_exec; older ones
+// install into that interpreter itself.
+func ExecEnvironment(version string) bool {
+	if version == "" {
+		version = Newest
+	}
+	rel, _, err := parseRelease(version)
+	return err == nil && !rel.before(1, 16, 16)
+}
+
 // Hashed reports whether a field of the spec enters the tag that a flytekit version gives it.
 func Hashed(field, version string) bool {
 	r, err := ruleFor(version)

@@ -16,7 +16,7 @@ import (
 var harmless = []string{
 	"name", "python_version", "builder", "env", "registry", "packages", "requirements", "base_image", "platform",
 	"pip_index", "pip_extra_index_url", "pip_extra_args", "registry_config", "entrypoint", "tag_format", "runtime_packages",
-	"builder_options", "builder_config", "apt_packages", "commands", "copy", "source_root", "source_copy_mode",
+	"builder_options", "builder_config", "apt_packages", "commands", "copy", "source_root", "source_copy_mode", "python_exec",
 }
 
 // cudaText is flytekit's own.
@@ -97,11 +97,11 @@ func checkBase(in Input) error {
 	if f, ok := b.Files[venvDir]; ok && !f.Mode.IsDir() {
 		return &Unsupported{Field: "base_image", Reason: venvDir + " of " + b.Ref + " is no directory", Hint: "choose a base without it"}
 	}
-	if _, ok := b.Files[runtimeDir]; ok && !Locked(in.Spec) {
+	if _, ok := b.Files[runtimeDir]; ok && Prefix(in.Spec) == runtimeDir {
 		return unknownInside(b)
 	}
 	want := in.Spec.PythonVersion()
-	if want == "" {
+	if want == "" || HasExec(in.Spec) {
 		return nil
 	}
 	if strings.Trim(want, "0123456789.") != "" {
@@ -177,6 +177,17 @@ func notes(in Input) []string {
 		if isSet(in.Spec, field) && Locked(in.Spec) {
 			out = append(out, field+" is not used: the lock says where each package comes from")
 		}
+	}
+	if isSet(in.Spec, "python_version") && HasExec(in.Spec) {
+		out = append(out, "python_version is not used: python_exec says which Python it is")
+	}
+	for _, field := range []string{"registry_config", "builder_options"} {
+		if isSet(in.Spec, field) {
+			out = append(out, field+" is not used, as flytekit's default builder does not use it")
+		}
+	}
+	if len(in.Spec.Texts("runtime_packages")) > 0 && !slices.ContainsFunc(in.Artifacts, func(a lockfile.Artifact) bool { return a.Name == "pip" }) {
+		out = append(out, "runtime_packages are installed by pip when a task starts, and no pip is among the packages")
 	}
 	if b := in.Spec.Builder(); b != "" && b != "default" {
 		out = append(out, "the image is what flytekit's default builder makes, not builder "+b)

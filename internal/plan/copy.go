@@ -109,12 +109,11 @@ func (t *tree) copyIn(c imagespec.Copy, owner Owner) error {
 }
 
 func (t *tree) copyOne(field, at string, f imagespec.Copied, owner Owner) error {
-	name := path.Base(at)
 	old, ok := t.files[at]
 	switch {
-	case strings.HasPrefix(name, ".wh."):
+	case strings.Contains(at, "/.wh."):
 		return &Invalid{Field: field, Reason: "a name that begins with .wh. deletes files of the layers below: " + at, Hint: "rename it"}
-	case !utf8.ValidString(name):
+	case !utf8.ValidString(at):
 		return &Unsupported{Field: field, Reason: fmt.Sprintf("the name %q, which is not UTF-8,", at), Hint: "rename it"}
 	case ok && f.Mode.IsDir() && !old.Mode.IsDir():
 		return &Invalid{Field: field, Reason: at + " is no folder in the image, and a folder is to be copied there"}

@@ -66,7 +66,8 @@ func environment(in Input) (variables, error) {
 	if err != nil {
 		return nil, err
 	}
-	first := `PATH="` + runtimeBin + `:$PATH" UV_PYTHON=` + runtimeBin + `/python UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy ` +
+	bin, python := pythonPath(in)
+	first := `PATH="` + bin + `:$PATH" UV_PYTHON=` + python + ` UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy ` +
 		`FLYTE_SDK_RICH_TRACEBACKS=0 SSL_CERT_DIR=/etc/ssl/certs ` + user
 	if err := env.instruction(first); err != nil {
 		return nil, &Invalid{Field: "env", Reason: err.Error(), Hint: "flytekit writes values into a Dockerfile without quotes; quote this one, as in '\"a b\"'"}

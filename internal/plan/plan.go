@@ -80,10 +80,11 @@ type Config struct {
 // Input is what a plan is made from.
 type Input struct {
 	Spec      imagespec.Spec
-	Name      string // flytekit's image_name()
-	Tag       string // flytekit's tag
-	ID        string // flytekit's id
-	Base      base.Info
+	Name      string              // flytekit's image_name()
+	Tag       string              // flytekit's tag
+	ID        string              // flytekit's id
+	Base      base.Info           // as OnPython has it
+	Flytekit  string              // whose default builder it is; empty: the newest
 	Installed *Installed          // what the base has in the environment that packages go into; nil: not known, or nothing
 	Copies    []imagespec.Copy    // what is copied into the image
 	Refused   *imagespec.Refusal  // why that cannot be; nil: it can
@@ -130,7 +131,7 @@ func Make(in Input) (*Plan, error) {
 		return nil, err
 	}
 	venvOwner := Owner{UID: user.UID, GID: 0} // created by root, then `chown -R flytekit`
-	if Locked(in.Spec) {
+	if p.Prefix.Prefix == venvDir {
 		p.Owner = venvOwner
 	} // else root installs into an environment that was handed over before
 	if err := t.settle(in, env, user); err != nil {
@@ -138,7 +139,7 @@ func Make(in Input) (*Plan, error) {
 	}
 	p.Notes = slices.Concat(in.Notes, notes(in), t.notes)
 	p.Layers = append(p.Layers, ownLayer(System, "user, owners, certificates, profile", t.layer()))
-	t.makeVenv(p.Prefix, in.Base.Python, venvOwner)
+	t.makeVenv(p.Prefix, in.Base.Python, venvOwner, HasExec(in.Spec) && !Locked(in.Spec))
 	p.Layers = append(p.Layers, ownLayer(Venv, "virtual environment of Python "+in.Base.Python.Version, t.layer()))
 	dirs := t.dirs(p.Prefix.SitePackages)
 	copied, err := copyLayers(in, t, Owner{user.UID, user.GID})

@@ -289,7 +289,6 @@ func TestRefusals(t *testing.T) {
 	}{
 		{"conda", set(`{"requirements": "uv.lock", "conda_packages": ["x"]}`), false, "conda_packages", ""},
 		{"cuda", set(`{"requirements": "uv.lock", "cuda": "12"}`), true, "cuda", "do not need to be specified"},
-		{"python_exec", set(`{"requirements": "uv.lock", "python_exec": "/usr/bin/python3"}`), false, "python_exec", ""},
 		{"packages beside a lock", set(`{"requirements": "sub/uv.lock", "packages": ["x"]}`), true, "packages", "Support for uv.lock files and packages is mutually exclusive"},
 		{"arguments of uv beside a lock", set(`{"requirements": "uv.lock", "pip_extra_args": "--extra gpu"}`), false, "pip_extra_args", "which is not run"},
 		{"other python", set(`{"requirements": "uv.lock", "python_version": "3.1"}`), true, "python_version", "is 3.1, but base image python:3.11-slim has Python 3.11.11"},

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/imgspecd/imgspecd/internal/base"
@@ -23,7 +24,7 @@ func Locked(spec imagespec.Spec) bool {
 // Prefix is the environment that packages go into. The default builder has micromamba
 // put a Python into runtimeDir; here it is a virtual environment of the base's Python.
 func Prefix(spec imagespec.Spec) string {
-	if Locked(spec) {
+	if Locked(spec) || HasExec(spec) {
 		return venvDir
 	}
 	return runtimeDir
@@ -63,7 +64,9 @@ func minor(version string) string {
 // A base may have an environment there already, as one made of an ImageSpec has. uv
 // would change it package by package; the outcome is that of a new one that holds all.
 // Where its layers are known they are left out (bare), else it is hidden as a whole.
-func (t *tree) makeVenv(s wheel.Scheme, python *base.Python, owner Owner) {
+//
+// With system it sees what the interpreter has installed itself.
+func (t *tree) makeVenv(s wheel.Scheme, python *base.Python, owner Owner, system bool) {
 	dir := func(p string) { t.put(File{Path: p, Mode: fs.ModeDir | 0o755, Owner: owner}) }
 	file := func(p, text string) { t.put(File{Path: p, Mode: 0o644, Owner: owner, Data: []byte(text)}) }
 	link := func(p, target string) { t.put(File{Path: p, Mode: fs.ModeSymlink | 0o777, Owner: owner, Link: target}) }
@@ -78,7 +81,7 @@ func (t *tree) makeVenv(s wheel.Scheme, python *base.Python, owner Owner) {
 	file(s.Prefix+"/.gitignore", "*")
 	file(s.Prefix+"/CACHEDIR.TAG", "Signature: 8a477f597d28d172789f06886806bc55")
 	file(s.Prefix+"/pyvenv.cfg", "home = "+path.Dir(python.Path)+"\nimplementation = CPython\nversion_info = "+
-		python.Version+"\ninclude-system-site-packages = false\n")
+		python.Version+"\ninclude-system-site-packages = "+strconv.FormatBool(system)+"\n")
 	dir(s.Scripts)
 	link(s.Scripts+"/python", python.Path)
 	link(s.Scripts+"/python3", "python")
