@@ -24,6 +24,8 @@ const (
 	varRegistry = "IMGSPECD_TEST_REGISTRY"
 	varBase     = "IMGSPECD_TEST_BASE_PYTHON"
 	varDebian   = "IMGSPECD_TEST_BASE_DEBIAN"
+	varMulti    = "IMGSPECD_TEST_BASE_MULTI" // an index: for amd64 and arm64
+	varMusl     = "IMGSPECD_TEST_BASE_MUSL"
 	varLayout   = "IMGSPECD_TEST_BASE_LAYOUT"
 	varDocker   = "IMGSPECD_TEST_DOCKER"     // overlay2 graph driver, old API
 	varDocker29 = "IMGSPECD_TEST_DOCKER29"   // containerd image store

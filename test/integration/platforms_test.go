@@ -1,0 +1,260 @@
+package integration
+
+import (
+	"archive/tar"
+	"bytes"
+	"debug/elf"
+	"errors"
+	"io"
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+
+	"github.com/imgspecd/imgspecd/api"
+)
+
+// mixed are packages of which some hold machine code and some do not.
+var mixed = []string{"numpy==2.2.1", "pyyaml==6.0.2", "markupsafe==3.0.2", "httpx==0.28.1", "click==8.1.8"}
+
+// on makes the project's image be for other platforms.
+func (p *project) on(platform string) *project {
+	p.t.Helper()
+	p.edit("workflow.py", `requirements="uv.lock",`, `requirements="uv.lock", platform="`+platform+`",`)
+	return p
+}
+
+var machines = map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64}
+
+// holds reads the image's own layers and checks that all machine code in them is for its platform, or for any; it
+// returns the libraries that the code needs.
+func holds(t *testing.T, img v1.Image, arch string) (needed []string) {
+	t.Helper()
+	cfg, err := img.ConfigFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cfg.OS != "linux" || cfg.Architecture != arch {
+		t.Errorf("the config says %s/%s, not linux/%s", cfg.OS, cfg.Architecture, arch)
+	}
+	layers, err := img.Layers()
+	if err != nil {
+		t.Fatal(err)
+	}
+	code := 0
+	for _, l := range layers[2:] { // the base's are two
+		r, err := l.Uncompressed()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for tr := tar.NewReader(r); ; {
+			h, err := tr.Next()
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !strings.Contains(path.Base(h.Name), ".so") {
+				continue
+			}
+			b, err := io.ReadAll(tr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			f, err := elf.NewFile(bytes.NewReader(b))
+			if err != nil {
+				t.Errorf("%s: %v", h.Name, err)
+				continue
+			}
+			if code++; f.Machine != machines[arch] {
+				t.Errorf("%s is for %v", h.Name, f.Machine)
+			}
+			libraries, err := f.ImportedLibraries()
+			if err != nil {
+				t.Errorf("%s: %v", h.Name, err)
+			}
+			needed = append(needed, libraries...)
+		}
+		r.Close()
+	}
+	if code < 10 {
+		t.Errorf("only %d files of machine code", code)
+	}
+	slices.Sort(needed)
+	return slices.Compact(needed)
+}
+
+// skips asks flytekit whether it would build the image.
+func skips(t *testing.T, p *project, engine docker, img api.Image) {
+	t.Helper()
+	out := p.flytekit(`
+import sys
+sys.path.insert(0, ".")
+import workflow
+from flytekit.image_spec.image_spec import ImageBuildEngine
+print("name", workflow.image.image_name())
+print("exist", workflow.image.exist())
+ImageBuildEngine.build(workflow.image)
+`, "DOCKER_HOST="+engine.host)
+	for _, want := range []string{"name " + img.Name, "exist True", "found. Skip building"} {
+		if !strings.Contains(strings.Join(strings.Fields(out), " "), want) {
+			t.Errorf("flytekit prints\n%s, without %q", out, want)
+		}
+	}
+}
+
+// An image for another machine than this is made without running anything for that machine: in every target.
+func TestForeignPlatform(t *testing.T) {
+	need(t, varUV, varFlytekit, varRegistry, varMulti)
+	for _, variable := range []string{varDocker, varDocker29, varDockerGD} {
+		t.Run(strings.TrimPrefix(variable, "IMGSPECD_TEST_"), func(t *testing.T) {
+			engine := newDocker(t, variable)
+			d := startDaemon(t, "DOCKER_HOST="+engine.host, "IMGSPECD_DOCKER_USE=always")
+			p := newProject(t, spec{
+				name: "foreign", registry: os.Getenv(varRegistry) + "/t-" + random(), base: os.Getenv(varMulti),
+			}, mixed...).on("linux/arm64").lock()
+			img := d.ready(d.watch(p.dir).Label, "", "layout", "registry", "docker")
+			engine.forget(img.Name)
+			forgetRemote(t, img.Name)
+			holds(t, inLayout(t, d.state, img.Digest), "arm64")
+			if got := strings.TrimSpace(engine.run("image", "inspect", "--format", "{{.Os}}/{{.Architecture}}", img.Name)); got != "linux/arm64" {
+				t.Errorf("Docker says %s", got)
+			}
+			if digest, err := pull(t, img.Name).Digest(); err != nil || digest.String() != img.Digest {
+				t.Errorf("the registry has %v (%v), not %s", digest, err, img.Digest)
+			}
+			skips(t, p, engine, img)
+		})
+	}
+}
+
+// Packages that no wheel fits are named, with the platform.
+func TestPlatformWithoutWheels(t *testing.T) {
+	need(t, varUV, varFlytekit, varMulti)
+	d := startDaemon(t, "IMGSPECD_DOCKER_USE=never")
+	for platform, want := range map[string]string{
+		"linux/arm/v7":             "it is for linux/amd64, linux/arm64, but linux/arm/v7 is asked for",
+		"linux/amd64,linux/s390x":  "linux/s390x: ",
+		"linux/amd64, linux/arm64": "is not of the form",
+	} {
+		p := newProject(t, spec{name: "none-" + random(), base: os.Getenv(varMulti)}, "click==8.1.8").on(platform).lock()
+		img := d.settled(d.watch(p.dir).Label, "")
+		if img.State != api.Failed || img.Error == nil || !strings.Contains(img.Error.Message, want) {
+			t.Errorf("%s: %s, %+v", platform, img.State, img.Error)
+		}
+	}
+}
+
+// Several platforms are one name: an index whose images share what they can.
+func TestPlatforms(t *testing.T) {
+	need(t, varUV, varFlytekit, varRegistry, varMulti)
+	for _, variable := range []string{varDocker, varDocker29, varDockerGD} {
+		t.Run(strings.TrimPrefix(variable, "IMGSPECD_TEST_"), func(t *testing.T) {
+			engine := newDocker(t, variable)
+			d := startDaemon(t, "DOCKER_HOST="+engine.host, "IMGSPECD_DOCKER_USE=always")
+			p := newProject(t, spec{
+				name: "both", registry: os.Getenv(varRegistry) + "/t-" + random(), base: os.Getenv(varMulti),
+			}, mixed...).on("linux/amd64,linux/arm64").lock()
+			label := d.watch(p.dir).Label
+			img := d.ready(label, "", "layout", "registry", "docker")
+			engine.forget(img.Name)
+			forgetRemote(t, img.Name)
+			first := bothImages(t, img)
+			if out := engine.in(img.Name, `python -c "import numpy, yaml, httpx; print(numpy.__version__)"`); out != "2.2.1\n" {
+				t.Errorf("the container prints %q", out)
+			}
+			skips(t, p, engine, img)
+			if out := d.cli("explain", p.dir); !strings.Contains(out, "linux/amd64") || !strings.Contains(out, "linux/arm64") {
+				t.Errorf("explain says nothing of the platforms:\n%s", out)
+			}
+
+			p.require(replaced(mixed, "click==8.1.8", "click==8.1.7")...)
+			p.uv("lock")
+			second := d.ready(label, img.Name, "layout", "registry", "docker")
+			engine.forget(second.Name)
+			forgetRemote(t, second.Name)
+			if tgt, _ := second.InTarget("registry"); tgt.SentLayers != 1 {
+				t.Errorf("one package changed in both images, and %d layers were sent", tgt.SentLayers)
+			}
+			for i, layers := range bothImages(t, second) {
+				if n := len(slices.DeleteFunc(layers, func(l string) bool { return slices.Contains(first[i], l) })); n != 1 {
+					t.Errorf("%d layers of image %d changed", n, i)
+				}
+			}
+
+			before, err := d.Builds(t.Context(), "", 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			d.stop()
+			d.start()
+			if again := d.ready(label, "", "layout", "registry", "docker"); again.Digest != second.Digest {
+				t.Errorf("after a restart %s, before %s", again.Digest, second.Digest)
+			}
+			if after, err := d.Builds(t.Context(), "", 0); err != nil || len(after) != len(before) {
+				t.Errorf("after a restart there are %d builds, before %d (%v)", len(after), len(before), err)
+			}
+			checkBlobs(t, d.state)
+		})
+	}
+}
+
+// bothImages checks the index that the registry has, and returns the layers of its two images.
+func bothImages(t *testing.T, img api.Image) (layersOf [2][]string) {
+	t.Helper()
+	ref, err := name.ParseReference(img.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	index, err := remote.Index(ref, remote.WithContext(t.Context()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if digest, err := index.Digest(); err != nil || digest.String() != img.Digest {
+		t.Errorf("the registry has %v (%v), not %s", digest, err, img.Digest)
+	}
+	m, err := index.IndexManifest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, arch := range []string{"amd64", "arm64"} {
+		if got := m.Manifests[i].Platform.String(); got != "linux/"+arch {
+			t.Fatalf("image %d is for %s", i, got)
+		}
+		one, err := index.Image(m.Manifests[i].Digest)
+		if err != nil {
+			t.Fatal(err)
+		}
+		holds(t, one, arch)
+		layersOf[i] = layers(t, one)
+	}
+	shared := 0
+	for _, l := range layersOf[0] {
+		if slices.Contains(layersOf[1], l) {
+			shared++
+		}
+	}
+	// httpx, httpcore, h11, anyio, certifi, idna, sniffio, typing-extensions and click, and the empty environment.
+	if shared < 9 {
+		t.Errorf("the images share %d layers", shared)
+	}
+	return layersOf
+}
+
+// On musl, packages are those that were built for it.
+func TestMusl(t *testing.T) {
+	need(t, varUV, varFlytekit, varMusl)
+	d := startDaemon(t, "IMGSPECD_DOCKER_USE=never")
+	p := newProject(t, spec{name: "musl-" + random(), base: os.Getenv(varMusl)}, mixed...).lock()
+	img := d.ready(d.watch(p.dir).Label, "", "layout")
+	needed := holds(t, inLayout(t, d.state, img.Digest), "amd64")
+	if slices.Contains(needed, "libc.so.6") || !slices.ContainsFunc(needed, func(s string) bool { return strings.HasPrefix(s, "libc.musl-") || s == "libc.so" }) {
+		t.Errorf("the code needs %v", needed)
+	}
+}
