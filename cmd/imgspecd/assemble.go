@@ -140,6 +140,8 @@ func pipeline(cfg *config.Config, log *slog.Logger, st *store.Store, transport *
 		Insides:  st,
 		Executor: machine,
 		Steps:    st,
+		Tmp:      st.Tmp(),
+		Indexes:  wheels.Indexes(),
 		WasReady: func(name string) bool { _, ok := st.ReadyImage(name); return ok },
 		Now:      time.Now,
 	}

@@ -65,11 +65,11 @@ func keyOf(keys []string) string {
 func (p *Pipeline) Plan(ctx context.Context, s Spec) (Made, error) {
 	ctx, cancel := context.WithTimeout(ctx, explainLimit)
 	defer cancel()
-	all, err := p.plans(ctx, s, p.kept, progress.Discard)
+	all, err := p.plans(ctx, s, known, progress.Discard)
 	if err != nil {
 		return Made{}, err
 	}
-	if slices.ContainsFunc(all, func(one planned) bool { return len(one.pending) > 0 }) {
+	if slices.ContainsFunc(all, func(one planned) bool { return pending(one.steps) }) {
 		return Made{}, errPending
 	}
 	return madeOf(all), nil

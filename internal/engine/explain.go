@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/imgspecd/imgspecd/api"
-	"github.com/imgspecd/imgspecd/internal/base"
 	"github.com/imgspecd/imgspecd/internal/imagespec"
 	"github.com/imgspecd/imgspecd/internal/plan"
 	"github.com/imgspecd/imgspecd/internal/progress"
@@ -112,7 +111,7 @@ func (r *ProjectReader) given(req api.Explain) (Spec, error) {
 
 // explain adds base, packages and layers to an explanation: those for the first platform, and all where there are several.
 func (p *Pipeline) explain(ctx context.Context, s Spec, x *api.Explanation) error {
-	all, err := p.plans(ctx, s, p.kept, progress.Discard)
+	all, err := p.plans(ctx, s, known, progress.Discard)
 	if err != nil {
 		if errors.Is(err, context.DeadlineExceeded) {
 			return fmt.Errorf("plan within %s: %w", explainLimit, err)
@@ -144,7 +143,7 @@ func (p *Pipeline) describe(one planned) api.PlatformPlan {
 			Ref: b.Ref, Digest: b.Digest, From: b.From, Platform: b.Platform,
 			Python: b.Python.Version, Libc: libcText(b.Libc), Layers: b.Layers,
 		},
-		Steps: p.steps(one.spec, one.plan, one.base, one.pending),
+		Steps: p.tell(one),
 	}
 	if b.Python.FreeThreaded {
 		x.Base.Python += " (free-threaded)"
@@ -160,16 +159,14 @@ func (p *Pipeline) describe(one planned) api.PlatformPlan {
 	return x
 }
 
-// steps lists what is executed for an image, and what of it would be executed now.
-func (p *Pipeline) steps(s Spec, pl *plan.Plan, b *base.Base, pending []plan.Step) []api.Step {
+// tell lists what is executed for an image, and what of it would be executed now.
+func (p *Pipeline) tell(one planned) []api.Step {
 	var out []api.Step
-	below := plan.Below(s.Fields, b.Info)
-	for i, st := range below {
-		out = append(out, api.Step{Kind: string(st.Kind), Title: st.Title, Done: i < len(below)-len(pending)})
+	for _, st := range one.steps {
+		out = append(out, api.Step{Kind: string(st.Kind), Title: st.Title, Done: st.done})
 	}
-	if st := pl.Above; st != nil {
-		_, done := p.Steps.Step(st.Key)
-		out = append(out, api.Step{Kind: string(st.Kind), Title: st.Title, Done: done && len(pending) == 0})
+	if st := one.plan.Above; st != nil {
+		out = append(out, api.Step{Kind: string(st.Kind), Title: st.Title, Done: p.isDone(*st) && !pending(one.steps)})
 	}
 	return out
 }

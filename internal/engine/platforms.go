@@ -20,11 +20,12 @@ import (
 
 // planned is the image for one platform, before it is made.
 type planned struct {
-	spec    Spec // with this platform alone
-	in      plan.Input
-	plan    *plan.Plan
-	base    *base.Base
-	pending []plan.Step // what is still to be executed below the packages; the plan is the one for a base without it
+	spec Spec // with this platform alone
+	in   plan.Input
+	plan *plan.Plan
+	base *base.Base
+	// steps are executed below the packages or make some of them. What one leaves that is still to be executed, the plan is without.
+	steps []executed
 }
 
 // plans reads everything that decides the bytes of the images, in the order in which the spec names their platforms.

@@ -16,6 +16,7 @@ import (
 	"github.com/imgspecd/imgspecd/internal/builder"
 	"github.com/imgspecd/imgspecd/internal/flight"
 	"github.com/imgspecd/imgspecd/internal/index"
+	"github.com/imgspecd/imgspecd/internal/lockfile"
 	"github.com/imgspecd/imgspecd/internal/plan"
 	"github.com/imgspecd/imgspecd/internal/progress"
 	"github.com/imgspecd/imgspecd/internal/publish"
@@ -37,6 +38,8 @@ type Pipeline struct {
 	Insides  Insides
 	Executor Executor
 	Steps    Steps
+	Tmp      string                 // a directory for what is on its way
+	Indexes  []index.Index          // in which packages are looked for, the default one last
 	Pythons  Pythons                // that compile packages; nil: none are compiled
 	Logins   func(...index.Index)   // tells the index client of indexes that need a login
 	WasReady func(name string) bool // an image of this name was made ready here before
@@ -57,6 +60,12 @@ type Builder interface {
 	Build(ctx context.Context, p *plan.Plan, b v1.Image, report progress.Func) (v1.Image, builder.Stats, error)
 	Existing(key string) (digest string, size int64, ok bool)
 	Warnings(p *plan.Plan) []api.Warning
+	// Fetch brings an artifact's file here, KeepWheel takes in the one that was built of it, Built puts that in its place.
+	Fetch(ctx context.Context, a lockfile.Artifact) (path string, err error)
+	KeepWheel(dir string, a lockfile.Artifact) (store.WheelRecord, error)
+	Built(a lockfile.Artifact, w store.WheelRecord) (lockfile.Artifact, error)
+	// UV is a directory with a uv for steps.
+	UV(ctx context.Context, platform string) (dir string, err error)
 	// Stack puts layers of the store on an image.
 	Stack(on v1.Image, layers []store.LayerRecord, by string, env []string) (v1.Image, error)
 }
@@ -79,7 +88,7 @@ func (p *Pipeline) Run(ctx context.Context, s Spec, o RunOptions, obs Observer) 
 	defer func() { out.Stats.TotalMS = p.since(begin) }()
 
 	s.Fresh = o.Fresh
-	step := p.execute(obs.Progress)
+	step := stepper{execute: true, report: obs.Progress}
 	all, err := p.plans(ctx, s, step, obs.Progress)
 	if err != nil {
 		return out, err
@@ -125,7 +134,7 @@ func (p *Pipeline) read(ctx context.Context, s Spec, pins pinner, step stepper, 
 	if err != nil {
 		return planned{}, err
 	}
-	b, pending, err := p.prepare(ctx, s, b, step, report)
+	b, steps, err := p.prepare(ctx, s, b, step)
 	if err != nil {
 		return planned{}, err
 	}
@@ -141,6 +150,11 @@ func (p *Pipeline) read(ctx context.Context, s Spec, pins pinner, step stepper, 
 		if in.Artifacts, err = pins(b.Info.Environment(), on); err != nil {
 			return planned{}, err
 		}
+		made, built, err := p.wheelsOf(ctx, s, b, in.Artifacts, step)
+		if err != nil {
+			return planned{}, err
+		}
+		in.Artifacts, steps = made, append(steps, built...)
 		var note string
 		if in.Bytecode, note, err = p.bytecode(ctx, s, b.Info.Python.Version); err != nil {
 			return planned{}, err
@@ -152,7 +166,7 @@ func (p *Pipeline) read(ctx context.Context, s Spec, pins pinner, step stepper, 
 	if err := s.copies(&in); err != nil {
 		return planned{}, err
 	}
-	return planned{spec: s, in: in, base: b, pending: pending}, nil
+	return planned{spec: s, in: in, base: b, steps: steps}, nil
 }
 
 // base finds the base image of a spec.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -34,97 +35,133 @@ type Steps interface {
 // errPending is for what is known only once a step has been executed.
 var errPending = errors.New("a step has not been executed yet")
 
-// stepper returns what a step left on an image.
-type stepper func(ctx context.Context, on v1.Image, s plan.Step) (store.StepRecord, error)
+// stepper is how what must execute is come by.
+type stepper struct {
+	execute bool // else only what is kept is known
+	report  progress.Func
+}
 
-// kept is the stepper of whoever may not execute anything.
-func (p *Pipeline) kept(_ context.Context, _ v1.Image, s plan.Step) (store.StepRecord, error) {
+// known is the stepper of whoever may not execute anything.
+var known = stepper{report: progress.Discard}
+
+// executed is a step, and whether what it leaves is there.
+type executed struct {
+	plan.Step
+	done bool
+}
+
+// pending reports whether one of them is still to be executed.
+func pending(steps []executed) bool {
+	return slices.ContainsFunc(steps, func(x executed) bool { return !x.done })
+}
+
+// step returns what a step left on an image.
+func (p *Pipeline) step(ctx context.Context, x stepper, on v1.Image, s plan.Step) (store.StepRecord, error) {
 	if rec, ok := p.Steps.Step(s.Key); ok {
 		return rec, nil
 	}
-	return store.StepRecord{}, errPending
-}
-
-// execute is the stepper of a build.
-func (p *Pipeline) execute(report progress.Func) stepper {
-	return func(ctx context.Context, on v1.Image, s plan.Step) (store.StepRecord, error) {
-		if rec, ok := p.Steps.Step(s.Key); ok {
-			return rec, nil
-		}
-		unlock, err := p.executing.Lock(ctx, s.Key)
-		if err != nil {
-			return store.StepRecord{}, err
-		}
-		defer unlock()
-		if rec, ok := p.Steps.Step(s.Key); ok { // another build has executed it meanwhile
-			return rec, nil
-		}
-		report(progress.Event{Step: progress.Execute, Target: s.Title, ItemsTotal: 1, Note: "executing " + s.Title})
-		r, err := p.Executor.Run(ctx, on, s, stepLog(report))
-		if err != nil {
-			return store.StepRecord{}, err
-		}
-		var rec store.StepRecord
-		for _, l := range r.Layers {
-			rec.Layers = append(rec.Layers, store.LayerRecord{Digest: l.Digest, DiffID: l.DiffID, Size: l.Size, Installed: l.Installed, Files: l.Files})
-		}
-		how := "executed"
-		if r.Cached {
-			how = "BuildKit had it"
-		}
-		report(progress.Event{Step: progress.Execute, Target: s.Title, Items: 1, ItemsTotal: 1, Note: s.Title + ": " + how})
-		return rec, p.Steps.PutStep(s.Key, rec)
+	if !x.execute {
+		return store.StepRecord{}, errPending
 	}
-}
-
-// stepLog writes what a step says into the build's log.
-func stepLog(report progress.Func) func(line string) {
-	return func(line string) { report(progress.Event{Step: progress.Execute, Note: "  " + line}) }
-}
-
-// prepare executes what lies below the packages, and returns the base that this makes, and what of it is still to be
-// executed: then it is the base as far as it goes.
-func (p *Pipeline) prepare(ctx context.Context, s Spec, b *base.Base, step stepper, report progress.Func) (*base.Base, []plan.Step, error) {
-	steps := plan.Below(s.Fields, b.Info)
-	if len(steps) == 0 {
-		return b, nil, nil
+	unlock, err := p.executing.Lock(ctx, s.Key)
+	if err != nil {
+		return store.StepRecord{}, err
 	}
+	defer unlock()
+	if rec, ok := p.Steps.Step(s.Key); ok { // another build has executed it meanwhile
+		return rec, nil
+	}
+	x.begin(s, "")
+	r, err := p.Executor.Run(ctx, on, s, x.log)
+	if err != nil {
+		return store.StepRecord{}, err
+	}
+	var rec store.StepRecord
+	for _, l := range r.Layers {
+		rec.Layers = append(rec.Layers, store.LayerRecord{Digest: l.Digest, DiffID: l.DiffID, Size: l.Size, Installed: l.Installed, Files: l.Files})
+	}
+	how := "executed"
+	if r.Cached {
+		how = "BuildKit had it"
+	}
+	x.end(s, how)
+	return rec, p.Steps.PutStep(s.Key, rec)
+}
+
+// begin, log and end tell of a step.
+func (x stepper) begin(s plan.Step, why string) {
+	x.report(progress.Event{Step: progress.Execute, Target: s.Title, ItemsTotal: 1, Note: "executing " + s.Title + why})
+}
+
+func (x stepper) log(line string) {
+	x.report(progress.Event{Step: progress.Execute, Note: "  " + line})
+}
+
+func (x stepper) end(s plan.Step, how string) {
+	x.report(progress.Event{Step: progress.Execute, Target: s.Title, Items: 1, ItemsTotal: 1, Note: s.Title + ": " + how})
+}
+
+// prepare executes what lies below the packages, and returns the base that this makes. Where something of it is still to be
+// executed, it is the base as it was.
+func (p *Pipeline) prepare(ctx context.Context, s Spec, b *base.Base, x stepper) (*base.Base, []executed, error) {
+	var steps []executed
 	img := b.Image
-	for i, st := range steps {
+	for _, st := range plan.Below(s.Fields, b.Info) {
+		if pending(steps) {
+			steps = append(steps, executed{Step: st})
+			continue
+		}
 		digest, err := img.Digest()
 		if err != nil {
 			return nil, nil, err
 		}
-		steps[i] = st.On(digest.String())
-		rec, err := step(ctx, img, steps[i])
-		if errors.Is(err, errPending) {
-			return b, steps[i:], nil
-		}
-		if err != nil {
+		st = st.On(digest.String())
+		rec, err := p.step(ctx, x, img, st)
+		if err != nil && !errors.Is(err, errPending) {
 			return nil, nil, err
+		}
+		steps = append(steps, executed{st, err == nil})
+		if err != nil {
+			continue
 		}
 		if img, err = p.Builder.Stack(img, rec.Layers, "imgspecd: "+st.Title, nil); err != nil {
 			return nil, nil, fmt.Errorf("%s: %w", st.Title, err)
 		}
 	}
-	made, err := p.Bases.Inspect(ctx, img, b.Info.Platform, report)
+	if len(steps) == 0 || pending(steps) {
+		return b, steps, nil
+	}
+	made, err := p.Bases.Inspect(ctx, img, b.Info.Platform, x.report)
 	if err != nil {
 		return nil, nil, fmt.Errorf("base %s after what was executed on it: %w", b.Info.Ref, err)
 	}
 	made.Info.Ref, made.Info.From = b.Info.Ref, b.Info.From
-	return made, nil, nil
+	return made, steps, nil
 }
 
 // finish executes what lies above the packages and files.
-func (p *Pipeline) finish(ctx context.Context, pl *plan.Plan, img v1.Image, step stepper) (v1.Image, error) {
+func (p *Pipeline) finish(ctx context.Context, pl *plan.Plan, img v1.Image, x stepper) (v1.Image, error) {
 	if pl.Above == nil {
 		return img, nil
 	}
-	rec, err := step(ctx, img, *pl.Above)
+	st := *pl.Above
+	if x.execute && !p.isDone(st) {
+		uv, err := p.Builder.UV(ctx, pl.Platform)
+		if err != nil {
+			return nil, err
+		}
+		st = st.WithUV(uv) // which the default builder's commands have too
+	}
+	rec, err := p.step(ctx, x, img, st)
 	if err != nil {
 		return nil, err
 	}
-	return p.Builder.Stack(img, rec.Layers, "imgspecd: "+pl.Above.Title, nil)
+	return p.Builder.Stack(img, rec.Layers, "imgspecd: "+st.Title, nil)
+}
+
+func (p *Pipeline) isDone(s plan.Step) bool {
+	_, ok := p.Steps.Step(s.Key)
+	return ok
 }
 
 // ofStep tells what kept a step from being executed.

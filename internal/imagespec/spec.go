@@ -135,6 +135,18 @@ func (s Spec) Str(field string) string { return s.text(field) }
 // Texts is any argument that is a list of str.
 func (s Spec) Texts(field string) []string { return s.texts(field) }
 
+// SecretMounts is the pip_secret_mounts argument: pairs of a file and where it is mounted.
+func (s Spec) SecretMounts() [][2]string {
+	list, _ := s.fields["pip_secret_mounts"].(List)
+	var out [][2]string
+	for _, v := range list {
+		if t, ok := v.(Tuple); ok && len(t) == 2 && allStr(t) {
+			out = append(out, [2]string{string(t[0].(Str)), string(t[1].(Str))})
+		}
+	}
+	return out
+}
+
 // Entrypoint is the entrypoint argument, and whether it was given: an empty one clears the base's.
 func (s Spec) Entrypoint() ([]string, bool) {
 	_, ok := s.fields["entrypoint"].(List)

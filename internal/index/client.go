@@ -89,6 +89,9 @@ func NewClient(d Deps) *Client {
 	return c
 }
 
+// Indexes are those in which a file is looked for that has no URL, in order.
+func (c *Client) Indexes() []Index { return c.deps.Indexes }
+
 // Path returns where a verified copy of f is, if there is one. A file is
 // believed by its name; only its size is looked at again.
 func (c *Client) Path(f File) (string, bool) {

@@ -38,13 +38,18 @@ type Mount struct {
 	Cache  string // a directory of this name, kept by BuildKit from step to step and shared by all
 	Image  string // or what lies at Source in the image with this reference
 	Local  string // or what lies at this path on the host: Source in the directory
+	Git    string // or what the repository at this address holds at Commit, with its history
+	Commit string
 	Source string
 	Digest string // of what Local or Image holds, for Key; empty: the reference says it
+	// Unkeyed: what it holds decides nothing that matters.
+	Unkeyed bool
 }
 
-// Secret is a file of the host that a step sees at Target, and no one after it.
+// Secret is a file that a step sees at Target, and no one after it. What it holds is in no key.
 type Secret struct {
-	Source string // absolute
+	Source string // of the host, absolute
+	Data   []byte // or this
 	Target string
 }
 
@@ -58,15 +63,17 @@ func (s Step) seal(on string) Step {
 	}
 	mounts := map[string]Mount{}
 	for _, m := range s.Mounts {
-		mounts[m.Target] = m
+		if !m.Unkeyed {
+			mounts[m.Target] = m
+		}
 	}
 	for _, target := range slices.Sorted(maps.Keys(mounts)) {
 		m := mounts[target]
-		local := m.Local
+		local, source := m.Local, m.Source
 		if m.Digest != "" {
-			local = "" // where it lies does not matter then
+			local, source = "", "" // where it lies does not matter then
 		}
-		d.text(target, m.Cache, m.Image, local, m.Source, m.Digest)
+		d.text(target, m.Cache, m.Image, local, source, m.Git, m.Commit, m.Digest)
 	}
 	targets := make([]string, len(s.Secrets))
 	for i, secret := range s.Secrets {

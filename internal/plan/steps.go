@@ -1,11 +1,13 @@
 package plan
 
 import (
+	"path"
 	"slices"
 	"strings"
 
 	"github.com/imgspecd/imgspecd/internal/base"
 	"github.com/imgspecd/imgspecd/internal/imagespec"
+	"github.com/imgspecd/imgspecd/internal/lockfile"
 )
 
 // What the default builder executes below the packages, and above them. The scripts are its own; a mount of a cache has
@@ -73,4 +75,57 @@ func (p *Plan) below() string {
 		d.text(l.Key)
 	}
 	return d.String()
+}
+
+// The places in a step that makes a wheel.
+const (
+	wheelIn   = "/run/imgspecd/in"
+	wheelSrc  = "/run/imgspecd/src"
+	wheelOut  = "/run/imgspecd/out"
+	wheelConf = "/run/imgspecd/uv.toml"
+	uvProgram = "/usr/bin/uv"
+)
+
+// buildScript unpacks the archive $1, where there is one, and builds the project in its directory $3 with the interpreter $2. An
+// archive may hold its files in a directory of their own.
+const buildScript = `set -e
+archive=$1 python=$2 sub=$3
+cd /
+if [ -n "$archive" ]; then
+  "$python" -c 'import shutil, sys; shutil.unpack_archive(sys.argv[1], sys.argv[2])' "$archive" ` + wheelSrc + `
+  cd ` + wheelSrc + `
+  set -- *
+  if [ $# = 1 ] && [ -d "$1" ] && [ ! -e pyproject.toml ] && [ ! -e setup.py ]; then cd "$1"; fi
+else
+  cd ` + wheelSrc + `
+fi
+exec ` + uvProgram + ` build --wheel --no-progress --python "$python" --out-dir ` + wheelOut + ` "./$sub"
+`
+
+// Build is the step that makes a wheel of an artifact that is none, on the base that it is for. archive is where its file lies,
+// if it is one; conf is a uv.toml, which may hold logins; secrets are the spec's.
+func Build(a lockfile.Artifact, b base.Info, archive string, conf []byte, secrets []Secret) Step {
+	s := Step{
+		Kind: StepWheel, Title: "build " + strings.TrimSpace(a.Name+" "+a.Version), Platform: b.Platform, Output: wheelOut,
+		Env:     append(withPath(b.Env), "UV_CONFIG_FILE="+wheelConf, "UV_PYTHON_DOWNLOADS=never", "UV_LINK_MODE=copy"),
+		Mounts:  []Mount{{Target: "/root/.cache/uv", Cache: "uv"}},
+		Secrets: append(slices.Clone(secrets), Secret{Target: wheelConf, Data: conf}),
+	}
+	src := a.Source
+	in := ""
+	if src.Kind == lockfile.FromGit {
+		s.Mounts = append(s.Mounts, Mount{Target: wheelSrc, Git: src.Repository, Commit: src.Commit})
+	} else {
+		name := path.Base(archive)
+		in = wheelIn + "/" + a.Filename
+		s.Mounts = append(s.Mounts, Mount{Target: in, Local: path.Dir(archive), Source: name, Digest: a.Hash})
+	}
+	s.Args = []string{"/bin/sh", "-c", buildScript, "build", in, b.Python.Path, src.Subdirectory}
+	return s
+}
+
+// WithUV adds uv, from a directory of this machine that holds it. Which release it is changes no key.
+func (s Step) WithUV(dir string) Step {
+	s.Mounts = append(slices.Clone(s.Mounts), Mount{Target: uvProgram, Local: dir, Source: "uv", Unkeyed: true})
+	return s
 }

@@ -1,6 +1,7 @@
 package buildkit
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -115,9 +116,12 @@ var caVariables = []string{"SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDL
 
 func (r *run) readSecrets() error {
 	for i, s := range r.step.Secrets {
-		b, err := os.ReadFile(s.Source)
-		if err != nil {
-			return fmt.Errorf("read secret for %s: %w", s.Target, err)
+		b := s.Data
+		if s.Source != "" {
+			var err error
+			if b, err = os.ReadFile(s.Source); err != nil {
+				return fmt.Errorf("read secret for %s: %w", s.Target, err)
+			}
 		}
 		if len(b) > secretLimit {
 			return fmt.Errorf("read secret for %s: %s is larger than BuildKit's limit of %d bytes", s.Target, s.Source, secretLimit)
@@ -192,6 +196,8 @@ func (r *run) mount(m plan.Mount) (llb.RunOption, error) {
 		return llb.AddMount(m.Target, llb.Scratch(), llb.AsPersistentCacheDir("imgspecd-"+m.Cache, llb.CacheMountLocked)), nil
 	case m.Image != "":
 		return llb.AddMount(m.Target, llb.Image(m.Image, llb.Platform(r.platform)), llb.SourcePath(m.Source), llb.Readonly), nil
+	case m.Git != "":
+		return llb.AddMount(m.Target, llb.Git(m.Git, "", llb.GitRef(m.Commit), llb.KeepGitDir())), nil
 	case m.Local != "":
 		fs, err := fsutil.NewFS(m.Local)
 		if err != nil {
@@ -199,10 +205,8 @@ func (r *run) mount(m plan.Mount) (llb.RunOption, error) {
 		}
 		id := "local-" + strconv.Itoa(len(r.locals))
 		r.locals[id] = fs
-		var opts []llb.LocalOption
-		if m.Digest != "" { // the same content is not compared again, wherever it lies
-			opts = append(opts, llb.SharedKeyHint(m.Digest))
-		}
+		// What BuildKit has of it already is found by this name.
+		opts := []llb.LocalOption{llb.SharedKeyHint(cmp.Or(m.Digest, m.Local))}
 		if m.Source != "" {
 			opts = append(opts, llb.IncludePatterns([]string{m.Source}))
 			return llb.AddMount(m.Target, llb.Local(id, opts...), llb.SourcePath("/"+m.Source), llb.Readonly), nil
