@@ -109,8 +109,28 @@ func (s screen) specFields(raw json.RawMessage) string {
 	return b.String()
 }
 
-// planFields writes base, packages and layers, or why there are none.
+// planFields writes base, packages and layers for each platform, or why there are none.
 func (s screen) planFields(e api.Explanation) string {
+	all := e.Platforms
+	if len(all) == 0 {
+		all = []api.PlatformPlan{{Base: e.Base, Packages: e.Packages, Steps: e.Steps, Layers: e.Layers}}
+	}
+	var b strings.Builder
+	for _, one := range all {
+		if len(all) > 1 {
+			b.WriteString(s.field("platform", s.paint(strong, clean(one.Base.Platform))))
+		}
+		b.WriteString(s.madeOf(one))
+	}
+	if e.PlanError != nil {
+		b.WriteString(s.para(s.paint(bad, s.bad+" no plan")+"  ", normal, clean(e.PlanError.Message)))
+		b.WriteString(statusView{screen: s}.hint("", e.PlanError.Hint))
+	}
+	return b.String()
+}
+
+// madeOf writes what the image for one platform is made of, as far as that is known.
+func (s screen) madeOf(e api.PlatformPlan) string {
 	var b strings.Builder
 	if e.Base != nil {
 		text := clean(e.Base.Ref) + s.paint(quiet, "  "+shortDigest(e.Base.Digest))
@@ -128,11 +148,6 @@ func (s screen) planFields(e api.Explanation) string {
 		}
 		parts = slices.DeleteFunc(parts, func(p string) bool { return p == "" || p == "Python " })
 		b.WriteString(s.field("", s.paint(quiet, clean(strings.Join(parts, ", ")))))
-	}
-	if e.PlanError != nil {
-		b.WriteString(s.para(s.paint(bad, s.bad+" no plan")+"  ", normal, clean(e.PlanError.Message)))
-		b.WriteString(statusView{screen: s}.hint("", e.PlanError.Hint))
-		return b.String()
 	}
 	if len(e.Packages) > 0 {
 		var total int64
@@ -163,7 +178,7 @@ func (s screen) mismatch(m *api.Mismatch) string {
 }
 
 // layers lists the layers, lowest first, with what is in them.
-func (s screen) layers(e api.Explanation) string {
+func (s screen) layers(e api.PlatformPlan) string {
 	var b strings.Builder
 	exist, missing := 0, int64(0)
 	for _, l := range e.Layers {

@@ -142,6 +142,26 @@ func TestExplainScreens(t *testing.T) {
 	golden(t, "explain-no-plan", 80, a.explanationText(e))
 }
 
+func TestExplainPlatformsScreen(t *testing.T) {
+	e := explanation()
+	other := *e.Base
+	other.Platform, other.Digest = "linux/arm64", "sha256:77be9a5f1c00aa11bb22cc33dd44ee55ff66aa77bb88cc99dd00ee11ff22aa33"
+	e.Platforms = []api.PlatformPlan{{Base: e.Base, Packages: e.Packages, Layers: e.Layers}, {Base: &other, Packages: e.Packages, Layers: e.Layers}}
+	a := &app{out: testScreen(80)}
+	golden(t, "explain-platforms-80", 80, a.explanationText(e))
+}
+
+func TestPlatformsInStatus(t *testing.T) {
+	one := world()
+	one.Projects, one.Images = one.Projects[:1], one.Images[:1]
+	one.Projects[0].Unreadable = nil
+	one.Images[0].Platform = "linux/amd64,linux/arm64"
+	v := statusView{screen: testScreen(0), now: now}
+	if got := v.render(one); !strings.Contains(got, "for linux/amd64, linux/arm64") {
+		t.Errorf("status says nothing of the platforms:\n%s", got)
+	}
+}
+
 func TestWatchScreen(t *testing.T) {
 	w := world()
 	p := w.Projects[0]

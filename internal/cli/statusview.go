@@ -80,6 +80,9 @@ func (v statusView) rows(r report) []row {
 	return rows
 }
 
+// usualPlatform is flytekit's default, of which nothing is said.
+const usualPlatform = "linux/amd64"
+
 func (v statusView) imageRow(im api.Image) row {
 	symbol, st := v.symbol(im.State)
 	r := row{
@@ -92,6 +95,9 @@ func (v statusView) imageRow(im api.Image) row {
 	}
 	if im.State == api.Ready {
 		r.note = clean(im.Detail)
+		if im.Platform != "" && im.Platform != usualPlatform {
+			r.note = strings.TrimSuffix("for "+clean(strings.ReplaceAll(im.Platform, ",", ", "))+"; "+r.note, "; ")
+		}
 	}
 	r.below = v.below(im)
 	return r
