@@ -12,7 +12,6 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/imgspecd/imgspecd/api"
-	"github.com/imgspecd/imgspecd/internal/bytecode"
 	"github.com/imgspecd/imgspecd/internal/flight"
 	"github.com/imgspecd/imgspecd/internal/index"
 	"github.com/imgspecd/imgspecd/internal/plan"
@@ -30,6 +29,8 @@ type Deps struct {
 	Store    *store.Store
 	Parallel int // layers made at a time; what is below 1 means 1
 	Log      *slog.Logger
+	// Batch executes a batch in a container of a plan's base; nil: plans name a Python of this host.
+	Batch func(ctx context.Context, on v1.Image, b Batch) error
 }
 
 // Builder makes images. Safe for concurrent use.
@@ -62,7 +63,7 @@ func (b *Builder) Build(ctx context.Context, p *plan.Plan, base v1.Image, report
 		err = run.refuse(b.Warnings(p)) // of what is there already
 	}
 	if err == nil {
-		err = run.make(ctx)
+		err = run.make(ctx, base)
 	}
 	if err != nil {
 		if ctx.Err() != nil {
@@ -105,7 +106,7 @@ type run struct {
 	missing []int               // layers to be made, biggest first
 	wheels  *wheels
 	meter   *meter
-	code    *bytecode.Pool // nil: no bytecode
+	compiler *shared // of packages; nil: they are not compiled
 }
 
 func (b *Builder) newRun(p *plan.Plan, report progress.Func) *run {
@@ -146,20 +147,16 @@ func weight(l plan.Layer) int64 {
 }
 
 // make fetches and makes what is missing.
-func (r *run) make(ctx context.Context) error {
+func (r *run) make(ctx context.Context, base v1.Image) error {
 	if len(r.missing) == 0 {
 		return nil
 	}
-	if code := r.plan.Bytecode; code != nil {
-		pool, err := bytecode.NewPool(code.Python, r.deps.Parallel, bytecode.DefaultLimits(), r.deps.Log)
-		if err != nil {
-			return err
-		}
-		defer pool.Close()
-		r.code = pool
-	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return r.wheels.fetch(ctx) })
+	if r.plan.Bytecode != nil {
+		r.compiler = r.newShared(ctx, base)
+		defer r.compiler.close()
+	}
 	for _, i := range r.missing {
 		g.Go(func() error {
 			rec, err := r.layer(ctx, r.plan.Layers[i])

@@ -1,6 +1,7 @@
 package builder
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -17,46 +18,55 @@ import (
 // compiler makes the .pyc files of one layer, ahead of the writer and in its order.
 // A nil one makes none.
 type compiler struct {
-	pool  *bytecode.Pool
-	plan  *plan.Plan
+	*run
+	with  bytecode.Compiler
+	kept  map[*wheel.Wheel]*keeping
 	queue chan *compiled
 	cause func() error // why the queue ended too soon
 	stop  func()       // ends what is under way
 }
 
-// compiled is the .pyc of a file, once done is closed. Data is nil where there is none.
+// compiled is the .pyc of a file, once done is closed. Code is nil where there is none.
 type compiled struct {
-	path string
-	data []byte
+	path string // of the .pyc
+	code *code
 	err  error
 	done chan struct{}
 }
 
 // compile starts to compile a layer's files.
-func (r *run) compile(ctx context.Context, files []installed) *compiler {
-	if r.code == nil {
-		return nil
+func (r *run) compile(ctx context.Context, l plan.Layer, from packages, files []installed) (*compiler, error) {
+	if r.plan.Bytecode == nil {
+		return nil, nil
+	}
+	with, err := r.compiler.get()
+	if err != nil {
+		return nil, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	c := &compiler{pool: r.code, plan: r.plan, queue: make(chan *compiled, 2*r.deps.Parallel)}
+	c := &compiler{run: r, with: with, kept: r.keepings(l, from), queue: make(chan *compiled, 2*r.deps.Parallel)}
 	var work sync.WaitGroup
 	c.cause = func() error { return context.Cause(ctx) }
 	work.Go(func() {
 		defer close(c.queue)
 		for _, f := range files {
-			path, ok := c.cached(f)
+			path, ok := r.cached(f)
 			if !ok {
 				continue
 			}
-			one := &compiled{path: path, done: make(chan struct{})}
+			one := &compiled{path: path, done: make(chan struct{}), code: c.kept[f.from].find(f.Path)}
 			select {
 			case c.queue <- one:
 			case <-ctx.Done():
 				return
 			}
+			if one.code != nil {
+				close(one.done)
+				continue
+			}
 			work.Go(func() {
 				defer close(one.done)
-				one.data, one.err = c.one(ctx, f)
+				one.code, one.err = c.one(ctx, f)
 			})
 		}
 	})
@@ -64,25 +74,27 @@ func (r *run) compile(ctx context.Context, files []installed) *compiler {
 		cancel()
 		work.Wait()
 	}
-	return c
+	return c, nil
 }
 
-func (c *compiler) cached(f installed) (string, bool) {
-	if f.Mode.IsDir() || f.Data != nil {
+// cached is where the .pyc of a file lies, if it gets one.
+func (r *run) cached(f installed) (string, bool) {
+	if f.Mode.IsDir() || f.Data != nil || f.Size > int64(bytecode.DefaultLimits().Source) {
 		return "", false
 	}
-	return c.plan.Bytecode.Cached(c.plan.Prefix, f.Path)
+	return r.plan.Bytecode.Cached(r.plan.Prefix, f.Path)
 }
 
-func (c *compiler) one(ctx context.Context, f installed) ([]byte, error) {
-	if f.Size > int64(bytecode.DefaultLimits().Source) {
-		return nil, nil
-	}
+func (c *compiler) one(ctx context.Context, f installed) (*code, error) {
 	source, err := read(f)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", f.Path, err)
 	}
-	return c.pool.Compile(ctx, f.Path, source)
+	pyc, err := c.with.Compile(ctx, f.Path, source)
+	if pyc == nil || err != nil {
+		return nil, err
+	}
+	return newCode(pyc)
 }
 
 // read returns a file's content, unproved: the writer refuses the layer when it is not
@@ -130,11 +142,16 @@ func (c *compiler) write(w *layer.Writer, f installed, owner plan.Owner) error {
 		return c.cause()
 	}
 	<-one.done
-	if one.err != nil || one.data == nil {
+	if one.err != nil || one.code == nil {
 		return one.err
 	}
+	c.kept[f.from].add(f.Path, one.code)
 	const readable, writable = 0o666, 0o200 // as Python makes them
-	return w.File(layer.Header{Path: one.path, Mode: (f.Mode | writable) & readable &^ 0o022, UID: owner.UID, GID: owner.GID}, one.data)
+	h := layer.Header{Path: one.path, Mode: (f.Mode | writable) & readable &^ 0o022, UID: owner.UID, GID: owner.GID, Size: one.code.size}
+	if !one.code.deflated {
+		return w.File(h, one.code.raw)
+	}
+	return w.Deflate(h, bytes.NewReader(one.code.raw), int64(len(one.code.raw)), one.code.crc, "")
 }
 
 // end waits for what is under way.
@@ -142,4 +159,17 @@ func (c *compiler) end() {
 	if c != nil {
 		c.stop()
 	}
+}
+
+// keep keeps what was compiled, once all of the layer is written.
+func (c *compiler) keep() error {
+	if c == nil {
+		return nil
+	}
+	for _, k := range c.kept {
+		if err := k.save(c.deps.Store); err != nil {
+			return err
+		}
+	}
+	return nil
 }

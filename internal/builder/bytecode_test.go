@@ -1,15 +1,25 @@
 package builder
 
 import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/imgspecd/imgspecd/internal/base"
 	"github.com/imgspecd/imgspecd/internal/bytecode"
 	"github.com/imgspecd/imgspecd/internal/imagespec"
+	"github.com/imgspecd/imgspecd/internal/lockfile"
 	"github.com/imgspecd/imgspecd/internal/plan"
 	"github.com/imgspecd/imgspecd/internal/progress"
+	"github.com/imgspecd/imgspecd/internal/store"
 )
 
 // python is a CPython 3.11 of this machine, as the base of the tests has one.
@@ -116,4 +126,106 @@ func makePlanOf(t *testing.T, in plan.Input) *plan.Plan {
 		t.Fatal(err)
 	}
 	return p
+}
+
+// sharing is a base that leaves room for few layers of packages, so that small ones share them.
+func sharing(info base.Info) base.Info {
+	info.Layers = plan.MaxImageLayers - 10
+	return info
+}
+
+// A package that shares a layer with one that changed is not compiled again: what it was compiled to is kept.
+func TestNeighboursAreNotCompiledAgain(t *testing.T) {
+	py := python(t)
+	h := newWheelhouse(t)
+	img, info := testBase(t)
+	s := newStore(t, t.TempDir())
+	some := h.some(t, 15)
+	build := func(s *store.Store, py bytecode.Python, all []lockfile.Artifact) (string, error) {
+		p := makePlanOf(t, plan.Input{Base: sharing(info), Artifacts: all, Bytecode: &plan.Bytecode{Python: py}})
+		made, _, err := newBuilder(s).Build(t.Context(), p, img, progress.Discard)
+		if err != nil {
+			return "", err
+		}
+		digest, err := made.Digest()
+		return digest.String(), err
+	}
+	if _, err := build(s, py, some); err != nil {
+		t.Fatal(err)
+	}
+	more := append(some, h.add(t, "zdata", "1.0", map[string]string{"zdata/x.txt": strings.Repeat("nothing to compile ", 1000)}))
+	gone := py
+	gone.Path = "/no/such/python"
+	got, err := build(s, gone, more)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := build(newStore(t, t.TempDir()), py, more)
+	if err != nil || got != want {
+		t.Errorf("%s of kept bytecode, %s anew (%v)", got, want, err)
+	}
+}
+
+// A batch in a container makes the very image that an interpreter of this host makes.
+func TestBatchMakesTheSameImage(t *testing.T) {
+	py := python(t)
+	h := newWheelhouse(t)
+	img, info := testBase(t)
+	all := append(h.some(t, 15), h.add(t, "odd", "1.0", map[string]string{"odd/__init__.py": "x = 1\n", "odd/broken.py": "def f(:\n", "odd/tests/a.py": ""}))
+	of, ok := bytecode.Of(py.Version)
+	if !ok {
+		t.Fatalf("%s is not known", py.Version)
+	}
+	var digests []string
+	for _, python := range []bytecode.Python{py, of} {
+		b := newBuilder(newStore(t, t.TempDir()))
+		times := 0
+		b.deps.Batch = func(ctx context.Context, on v1.Image, batch Batch) error {
+			times++
+			args := batch.Args
+			for i := range args {
+				args[i] = strings.NewReplacer(bytecode.BatchIn, batch.In, bytecode.BatchOut, batch.Out).Replace(args[i])
+			}
+			if on != img || args[0] != info.Python.Path {
+				t.Errorf("%s is executed on another image, or %v is not its Python", batch.Platform, args)
+			}
+			cmd := exec.CommandContext(ctx, py.Path, args[1:]...)
+			cmd.Env = batch.Env
+			return cmd.Run()
+		}
+		p := makePlanOf(t, plan.Input{Base: sharing(info), Artifacts: all, Bytecode: &plan.Bytecode{Python: python}})
+		made, _, err := b.Build(t.Context(), p, img, progress.Discard)
+		if err != nil {
+			t.Fatal(err)
+		}
+		digest, err := made.Digest()
+		if err != nil {
+			t.Fatal(err)
+		}
+		digests = append(digests, digest.String())
+		if batches := map[bool]int{true: 1}[python.Path == ""]; times != batches {
+			t.Errorf("%d batches with the Python %q, not %d", times, python.Path, batches)
+		}
+	}
+	if digests[0] != digests[1] {
+		t.Errorf("%s by this host, %s by a batch", digests[0], digests[1])
+	}
+}
+
+// The compressor's streams are part of digests. When this fails after it was upgraded,
+// plan's bytecodeFormat must grow, and what is wanted here be what it makes now.
+func TestCodeIsCompressedAsEver(t *testing.T) {
+	var pyc []byte
+	r := rand.New(rand.NewPCG(1, 2))
+	for len(pyc) < 300_000 { // words that come again, near and far, among some that do not
+		pyc = fmt.Appendf(pyc, "%d%s\x00%c", r.IntN(1<<(1+r.IntN(30))), strings.Repeat("co_name", r.IntN(3)), rune(r.IntN(256)))
+	}
+	c, err := newCode(pyc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = "113913 afbbd3851bdc620342d29c6b2f160b6983198f489453ede466dbb2acc9acd4f7"
+	if got := fmt.Sprintf("%d %x", len(c.raw), sha256.Sum256(c.raw)); got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
 }

@@ -49,7 +49,10 @@ func (ps packages) write(ctx context.Context, w *layer.Writer, l plan.Layer, r *
 		return nil, err
 	}
 	files = part(files, l.Part, l.Parts)
-	code := r.compile(ctx, files)
+	code, err := r.compile(ctx, l, ps, files)
+	if err != nil {
+		return nil, err
+	}
 	defer code.end()
 	replaced := code.replaced(files)
 	for _, f := range files {
@@ -64,7 +67,7 @@ func (ps packages) write(ctx context.Context, w *layer.Writer, l plan.Layer, r *
 			return nil, fmt.Errorf("%s: %w", f.from.Filename, err)
 		}
 	}
-	return files, nil
+	return files, code.keep()
 }
 
 // files lists what the wheels install. Where two bring the same path, the later by

@@ -5,17 +5,19 @@ import (
 	"strings"
 
 	"github.com/imgspecd/imgspecd/internal/bytecode"
+	"github.com/imgspecd/imgspecd/internal/lockfile"
 	"github.com/imgspecd/imgspecd/internal/wheel"
 )
 
 // Bytecode is how the layers of packages get .pyc files.
 type Bytecode struct {
-	Python bytecode.Python // of the host; its version decides the bytes
-	All    bool            // of tests too
+	// Python is one of the host, or without a Path the image's own; its version decides the bytes.
+	Python bytecode.Python
+	All    bool // of tests too
 }
 
 // bytecodeFormat grows whenever the same source and Python make other bytes than before.
-const bytecodeFormat = 1
+const bytecodeFormat = 2
 
 // hash adds what decides the bytes of .pyc files; nothing where there are none.
 func (b *Bytecode) hash(d digest) {
@@ -27,6 +29,14 @@ func (b *Bytecode) hash(d digest) {
 	if b.All {
 		d.number(1)
 	}
+}
+
+// Key is of what a package is compiled to. It lies at the same paths in every layer.
+func (b *Bytecode) Key(s wheel.Scheme, a lockfile.Artifact) string {
+	d := newDigest("bytecode")
+	d.text(s.SitePackages, a.Filename, a.Hash, b.Python.Version, b.Python.Tag)
+	d.number(bytecodeFormat)
+	return d.String()
 }
 
 // maxName is how long a file's name may be.
