@@ -20,7 +20,7 @@ func environment(n int) []Sized {
 
 func TestGroup(t *testing.T) {
 	b := DefaultBudget()
-	for _, n := range []int{0, 1, 38, 39, 133, 1000} {
+	for _, n := range []int{0, 1, 44, 45, 133, 1000} {
 		pkgs := environment(n)
 		shares := Group(pkgs, b)
 		if len(shares) > b.Own+b.Buckets {
@@ -88,7 +88,7 @@ func places(pkgs []Sized) map[string]string {
 	at := map[string]string{}
 	for _, s := range Group(pkgs, DefaultBudget()) {
 		for _, name := range s.Names {
-			at[name] = fmt.Sprint("bucket ", bucketOf(name, 24))
+			at[name] = fmt.Sprint("bucket ", bucketOf(name, DefaultBudget().Buckets))
 			if own[name] {
 				at[name] = "own"
 			}
@@ -109,7 +109,7 @@ func TestGroupSplits(t *testing.T) {
 		many = append(many, Sized{Name: fmt.Sprintf("huge-%02d", i), Size: 600<<20 + int64(i)})
 	}
 	shares = Group(many, DefaultBudget())
-	if len(shares) > 62 || !strings.HasPrefix(shares[0].Names[0], "huge-12") || len(shares[0].Names) != 1 {
+	if len(shares) > 62 || !strings.HasPrefix(shares[0].Names[0], "huge-06") || len(shares[0].Names) != 1 {
 		t.Errorf("%d layers, the first of %v", len(shares), shares[0].Names)
 	}
 }
