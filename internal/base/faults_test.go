@@ -55,7 +55,7 @@ func TestDownloadIsRepeated(t *testing.T) {
 func TestFromDockerWhenTheRegistryCannot(t *testing.T) {
 	img := makeImage(t, v1.Config{}, makeLayer(t, "etc/passwd=x"))
 	var asked string
-	r := base.NewResolver(base.Deps{FromDocker: func(_ context.Context, ref string) (v1.Image, error) { asked = ref; return img, nil }})
+	r := base.NewResolver(base.Deps{FromDocker: func(_ context.Context, ref, _ string) (v1.Image, error) { asked = ref; return img, nil }})
 	var note string
 	b, err := r.Resolve(t.Context(), "127.0.0.1:1/mine:dev", "linux/amd64", func(e progress.Event) {
 		if e.Note != "" {

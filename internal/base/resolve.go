@@ -27,11 +27,11 @@ type Cache interface {
 // Deps is what a Resolver works with. Only Transport is needed.
 type Deps struct {
 	Transport  http.RoundTripper
-	Keychain   authn.Keychain                                          // nil: anonymous
-	Insecure   func(registry string) bool                              // registries spoken to without TLS, besides the local ones; nil: none
-	FromDocker func(ctx context.Context, ref string) (v1.Image, error) // nil: no engine
-	Cache      Cache                                                   // nil: every Resolve inspects
-	Blobs      blob.Store                                              // nil: blobs are read where they are, each time
+	Keychain   authn.Keychain                                                    // nil: anonymous
+	Insecure   func(registry string) bool                                        // registries spoken to without TLS, besides the local ones; nil: none
+	FromDocker func(ctx context.Context, ref, platform string) (v1.Image, error) // nil: no engine
+	Cache      Cache                                                             // nil: every Resolve inspects
+	Blobs      blob.Store                                                        // nil: blobs are read where they are, each time
 }
 
 // Resolver finds base images. Safe for concurrent use.
@@ -119,7 +119,7 @@ func (r *Resolver) find(ctx context.Context, ref string, want v1.Platform, repor
 	if ctx.Err() != nil || r.deps.FromDocker == nil || !elsewhere {
 		return nil, "", err
 	}
-	img, derr := r.deps.FromDocker(ctx, ref)
+	img, derr := r.deps.FromDocker(ctx, ref, platformString(want))
 	if derr != nil {
 		return nil, "", fmt.Errorf("%w; nor from Docker: %w", err, derr)
 	}

@@ -167,7 +167,7 @@ func TestResolveFromLayout(t *testing.T) {
 func TestResolveErrors(t *testing.T) {
 	registry := rig(t, "IMGSPECD_TEST_REGISTRY")
 	docker := errors.New("no such image")
-	r := base.NewResolver(base.Deps{FromDocker: func(context.Context, string) (v1.Image, error) { return nil, docker }})
+	r := base.NewResolver(base.Deps{FromDocker: func(context.Context, string, string) (v1.Image, error) { return nil, docker }})
 	for _, c := range []struct {
 		ref, platform string
 		is            error

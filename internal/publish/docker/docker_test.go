@@ -145,7 +145,7 @@ func TestImage(t *testing.T) {
 		d := open(t, "unix://"+proxy(t, host, func(n int64) bool { bytes.Add(n); return true }), s)
 		name := newName(t, open(t, host, s))
 		must(t, exec.Command("docker", "-H", host, "tag", ref, name).Run())
-		img, err := d.Image(t.Context(), name)
+		img, err := d.Image(t.Context(), name, "linux/amd64")
 		must(t, err)
 		want := pythonBase(t, openStore(t))
 		wantConfig, _ := want.ConfigName()
@@ -167,7 +167,7 @@ func TestImage(t *testing.T) {
 			}
 		}
 		bytes.Store(0)
-		again, err := d.Image(t.Context(), name)
+		again, err := d.Image(t.Context(), name, "linux/amd64")
 		if err != nil || digestOf(t, again) != digestOf(t, img) || bytes.Load() > 100_000 {
 			t.Errorf("again: %d bytes read, %v", bytes.Load(), err)
 		}
@@ -176,7 +176,7 @@ func TestImage(t *testing.T) {
 			t.Errorf("on a base of its own: %+v", r)
 		}
 		run(t, host, result, "/opt/a")
-		if _, err := d.Image(t.Context(), "imgspecd-test/none:none"); !errors.Is(err, ErrNoImage) {
+		if _, err := d.Image(t.Context(), "imgspecd-test/none:none", "linux/amd64"); !errors.Is(err, ErrNoImage) {
 			t.Errorf("no such image: %v", err)
 		}
 	})

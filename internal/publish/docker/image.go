@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/distribution/reference"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -24,15 +25,17 @@ var ErrNoImage = errors.New("no such image")
 // a layer's digest is its diff ID, which no other version of a compressor changes, the
 // manifest follows from what the engine says without reading a layer again, and all
 // engines and registries take it (a push of such a base sends more bytes, once).
-func (d *Docker) Image(ctx context.Context, ref string) (v1.Image, error) {
-	img, err := d.image(ctx, ref)
+//
+// Of an index it is the image for the platform, if that is there, else any.
+func (d *Docker) Image(ctx context.Context, ref, platform string) (v1.Image, error) {
+	img, err := d.image(ctx, ref, platform)
 	if err != nil {
 		return nil, fmt.Errorf("read %s from Docker: %w", ref, err)
 	}
 	return img, nil
 }
 
-func (d *Docker) image(ctx context.Context, ref string) (v1.Image, error) {
+func (d *Docker) image(ctx context.Context, ref, platform string) (v1.Image, error) {
 	if d.deps.Blobs == nil {
 		return nil, errors.New("there is no place to keep it in")
 	}
@@ -52,25 +55,46 @@ func (d *Docker) image(ctx context.Context, ref string) (v1.Image, error) {
 	if i == nil {
 		return nil, ErrNoImage
 	}
-	if img, err := c.kept(i); err == nil {
+	if img, sure, err := c.kept(i, platform); err == nil && sure {
 		return img, nil
 	}
 	if err := c.save(ctx, name); err != nil {
 		return nil, err
 	}
-	img, err := c.kept(i)
+	img, _, err := c.kept(i, platform)
 	if err != nil {
 		return nil, fmt.Errorf("the engine gave less than the image has: %w; docker pull %s mends it", err, reference.FamiliarString(named))
 	}
 	return img, nil
 }
 
-// kept makes the image from Blobs alone; an error if one is missing.
-func (c *conn) kept(i *image) (v1.Image, error) {
-	manifest, err := c.manifestOf(i)
+// kept makes the image from Blobs alone; an error if a blob is missing. It is sure of one for the platform, or where the
+// engine has no more than Blobs.
+func (c *conn) kept(i *image, platform string) (first v1.Image, sure bool, err error) {
+	manifests, err := c.manifestsOf(i)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
+	for _, manifest := range manifests {
+		img, err := c.whole(manifest)
+		if err != nil {
+			return nil, false, err
+		}
+		cfg, err := img.ConfigFile()
+		if err != nil {
+			return nil, false, fmt.Errorf("read config: %w", err)
+		}
+		if have := cfg.Platform().String(); have == platform || strings.HasPrefix(have, platform+"/") {
+			return img, true, nil
+		}
+		if first == nil {
+			first = img
+		}
+	}
+	return first, !i.stored || len(manifests) >= len(i.manifests), nil
+}
+
+func (c *conn) whole(manifest []byte) (v1.Image, error) {
 	var m v1.Manifest
 	if err := json.Unmarshal(manifest, &m); err != nil {
 		return nil, fmt.Errorf("read manifest: %w", err)
@@ -87,26 +111,30 @@ func (c *conn) kept(i *image) (v1.Image, error) {
 	return blob.NewImage(blob.Image{Manifest: manifest, Config: config, Store: c.deps.Blobs})
 }
 
-// manifestOf is the manifest as kept, or made for an image that a graph driver holds.
-func (c *conn) manifestOf(i *image) ([]byte, error) {
+// manifestsOf are the manifests as kept, or the one made for an image that a graph driver holds; not empty.
+func (c *conn) manifestsOf(i *image) ([][]byte, error) {
 	candidates := []string{i.id}
 	for _, h := range i.manifests {
-		candidates = append(candidates, h.String())
+		if h.String() != i.id {
+			candidates = append(candidates, h.String())
+		}
 	}
+	var found [][]byte
 	for _, digest := range candidates {
 		b, ok := blob.Read(c.deps.Blobs, digest, maxManifest)
-		if !ok {
-			continue
-		}
 		var m v1.Manifest
-		if json.Unmarshal(b, &m) == nil && m.Config.Digest.Hex != "" {
-			return b, nil
+		if ok && json.Unmarshal(b, &m) == nil && m.Config.Digest.Hex != "" {
+			found = append(found, b)
 		}
 	}
-	if i.stored { // a containerd store: the manifest is what the digest says, none can be made
+	switch {
+	case len(found) > 0:
+		return found, nil
+	case i.stored: // a containerd store: the manifest is what the digest says, none can be made
 		return nil, fmt.Errorf("manifest %s is missing", i.id)
 	}
-	return c.makeManifest(i)
+	m, err := c.makeManifest(i)
+	return [][]byte{m}, err
 }
 
 func (c *conn) makeManifest(i *image) ([]byte, error) {

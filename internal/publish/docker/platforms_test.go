@@ -106,3 +106,29 @@ func TestIndex(t *testing.T) {
 		}
 	})
 }
+
+// Of a base that only the engine has, in several platforms, each is found.
+func TestBaseOfAPlatform(t *testing.T) {
+	engines(t, func(t *testing.T, host string) {
+		d := open(t, host, openStore(t))
+		info, err := d.Info(t.Context())
+		must(t, err)
+		if !info.Containerd {
+			t.Skip("a graph driver has one platform of a name")
+		}
+		name := newName(t, d)
+		content, err := publish.Together([]v1.Image{forArch(t, "s390x", newLayer(t, "a", 1000)), forArch(t, "arm64", newLayer(t, "b", 1000))})
+		must(t, err)
+		_, err = d.Publish(t.Context(), name, content, progress.Discard)
+		must(t, err)
+		for _, arch := range []string{"s390x", "arm64"} {
+			img, err := d.Image(t.Context(), name, "linux/"+arch)
+			must(t, err)
+			cfg, err := img.ConfigFile()
+			must(t, err)
+			if cfg.Architecture != arch {
+				t.Errorf("asked for %s, got %s", arch, cfg.Architecture)
+			}
+		}
+	})
+}
