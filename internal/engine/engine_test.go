@@ -88,7 +88,7 @@ func (r *records) PutBuild(b api.Build) error {
 }
 
 func (w *world) Set(string, []string, []string, []string) {}
-func (w *world) Hints() <-chan watch.Hint       { return w.hints }
+func (w *world) Hints() <-chan watch.Hint                 { return w.hints }
 
 func (w *world) Read(ctx context.Context, p store.Project) (Reading, error) {
 	if w.real != nil {

@@ -159,26 +159,26 @@ func octal(st fs.FileInfo) string {
 }
 
 // maxLinked is how many files may lie behind links to folders: a few links to each other make any number.
-const maxLinked = 200_000
+const maxLinked = 100_000
 
 // linked lists what is behind a link to a folder, which no tag sees and which the default builder copies all the
 // same. chain is the real folders through which links have led here.
 func (d *digester) linked(file, at string, chain []string) error {
-	if d.leaves("copy", file) {
+	if d.tooMany() || d.leaves("copy", file) {
 		return nil
 	}
 	real, err := filepath.EvalSymlinks(file)
 	here, err2 := filepath.EvalSymlinks(path.Dir(file))
 	if err != nil || err2 != nil {
 		d.to.refuse(Refusal{Field: "copy", Reason: file + " cannot be followed"})
-		return nil
+		return nil //nolint:nilerr // it is told
 	}
 	if slices.Contains(chain, real) || here == real || strings.HasPrefix(here, strings.TrimSuffix(real, "/")+"/") {
 		d.to.refuse(Refusal{Field: "copy", Reason: file + " is a link to a folder that it is in", Hint: "copying it would never end"})
 		return nil
 	}
 	chain = append(slices.Clip(chain), real)
-	return d.walk(file, "", false, visit{
+	return d.walk(real, "", false, visit{ // by its own path: one with many links in it is slow, and may be too much for the kernel
 		dir:  func(file, rel string) { d.folder(file, path.Join(at, rel)) },
 		file: func(file, rel string, link bool) error { return d.unnamed(file, path.Join(at, rel), link) },
 		link: func(file, rel string) error { return d.linked(file, path.Join(at, rel), chain) },
@@ -188,10 +188,7 @@ func (d *digester) linked(file, at string, chain []string) error {
 
 // unnamed notes a file that is copied and that no tag sees.
 func (d *digester) unnamed(file, at string, link bool) error {
-	if d.behind++; d.behind > maxLinked {
-		d.to.refuse(Refusal{Field: "copy", Reason: fmt.Sprintf("more than %d files lie behind links to folders", maxLinked)})
-	}
-	if d.to.refused != nil || d.special(file) || link && d.leaves("copy", file) {
+	if d.tooMany() || d.special(file) || link && d.leaves("copy", file) {
 		return nil
 	}
 	c, err := d.hashFile(nil, "copy", file, file, "")
@@ -200,6 +197,14 @@ func (d *digester) unnamed(file, at string, link bool) error {
 	}
 	d.to.file(at, c)
 	return nil
+}
+
+// tooMany counts what is behind links to folders, and says whether to go on: nothing is copied once something is refused.
+func (d *digester) tooMany() bool {
+	if d.behind++; d.behind > maxLinked {
+		d.to.refuse(Refusal{Field: "copy", Reason: fmt.Sprintf("more than %d files and folders lie behind links to folders", maxLinked)})
+	}
+	return d.to.refused != nil
 }
 
 // folder notes a folder of copy. Its mode, and that it is there even if empty, is in no tag.
