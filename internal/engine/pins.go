@@ -10,10 +10,10 @@ import (
 	"time"
 
 	"github.com/imgspecd/imgspecd/api"
+	"github.com/imgspecd/imgspecd/internal/base"
 	"github.com/imgspecd/imgspecd/internal/index"
 	"github.com/imgspecd/imgspecd/internal/lockfile"
 	"github.com/imgspecd/imgspecd/internal/plan"
-	"github.com/imgspecd/imgspecd/internal/pypa"
 	"github.com/imgspecd/imgspecd/internal/resolve"
 )
 
@@ -25,24 +25,29 @@ type Resolver interface {
 	Indexes(r resolve.Request) []string         // URLs of all indexes, without credentials
 }
 
-// pinner pins packages for one environment and on what is in it already.
-type pinner func(env pypa.Environment, on *installed) ([]lockfile.Artifact, error)
+// place is what packages are pinned for: a base, what is in its environment already, and how what must execute there is come by.
+type place struct {
+	base *base.Base
+	on   *installed
+	step stepper
+}
+
+// pinner pins packages for one place.
+type pinner func(place) ([]lockfile.Artifact, error)
 
 // pins finds out what a spec's packages are pinned by. A lock is read before the base image is looked for, so that
 // a wrong one is told at once; what has to be resolved waits for the environment.
 func (p *Pipeline) pins(ctx context.Context, s Spec) (pinner, error) {
 	if !s.isLock() {
-		return func(env pypa.Environment, on *installed) ([]lockfile.Artifact, error) {
-			return p.resolve(ctx, s, env, on)
-		}, nil
+		return func(at place) ([]lockfile.Artifact, error) { return p.resolve(ctx, s, at) }, nil
 	}
 	lock, err := p.Locks.take(s)
 	if err != nil {
 		return nil, err
 	}
 	p.learnLogins(s)
-	return func(env pypa.Environment, _ *installed) ([]lockfile.Artifact, error) {
-		as, err := lock.Select(env)
+	return func(at place) ([]lockfile.Artifact, error) {
+		as, err := lock.Select(at.base.Info.Environment())
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", relTo(s.Dir, s.lockPath()), err)
 		}
@@ -53,10 +58,14 @@ func (p *Pipeline) pins(ctx context.Context, s Spec) (pinner, error) {
 // resolve pins the requirements and packages of a spec as the default builder would install them, for one environment and on
 // what is in it already.
 // An image that is ready under this name keeps the answer it was made from, unless a build asks for a fresh one.
-func (p *Pipeline) resolve(ctx context.Context, s Spec, env pypa.Environment, on *installed) ([]lockfile.Artifact, error) {
+func (p *Pipeline) resolve(ctx context.Context, s Spec, at place) ([]lockfile.Artifact, error) {
 	r, err := s.request()
 	if err != nil {
 		return nil, err
+	}
+	env, on := at.base.Info.Environment(), at.on
+	if at.step.execute {
+		r.Build = p.resolveThere(s, at)
 	}
 	if plan.HasExec(s.Fields) {
 		on = nil // the environment that is there gives way to a new one

@@ -147,7 +147,7 @@ func (p *Pipeline) read(ctx context.Context, s Spec, pins pinner, step stepper, 
 		in.Installed = &plan.Installed{Layers: on.Layers}
 	}
 	if b.Info.Python != nil {
-		if in.Artifacts, err = pins(b.Info.Environment(), on); err != nil {
+		if in.Artifacts, err = pins(place{b, on, step}); err != nil {
 			return planned{}, err
 		}
 		made, built, err := p.wheelsOf(ctx, s, b, in.Artifacts, step)

@@ -13,6 +13,7 @@ const (
 	StepApt      StepKind = "apt"      // apt_packages, on the base
 	StepConda    StepKind = "conda"    // Python and conda_packages, on that
 	StepWheel    StepKind = "wheel"    // a source that must become a wheel; its image is thrown away
+	StepResolve  StepKind = "resolve"  // packages that must be built to learn what they need; its image is thrown away
 	StepCommands StepKind = "commands" // on top of packages and files
 )
 
@@ -28,7 +29,7 @@ type Step struct {
 	Dir      string   // empty: /
 	Mounts   []Mount
 	Secrets  []Secret
-	// Output is the directory that a step of kind StepWheel leaves its result in.
+	// Output is the directory that a step leaves its result in whose image is thrown away.
 	Output string
 }
 

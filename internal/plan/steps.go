@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -121,6 +122,60 @@ func Build(a lockfile.Artifact, b base.Info, archive string, conf []byte, secret
 		s.Mounts = append(s.Mounts, Mount{Target: in, Local: path.Dir(archive), Source: name, Digest: a.Hash})
 	}
 	s.Args = []string{"/bin/sh", "-c", buildScript, "build", in, b.Python.Path, src.Subdirectory}
+	return s
+}
+
+// Resolution is `uv pip compile` as a step. Env, Stdin and Files may hold logins, and are secrets of it.
+type Resolution struct {
+	Base    base.Info
+	Args    []string // of uv; one that is Python stands for the base's interpreter
+	Python  string
+	Dir     string            // where Args expects Files; uv may write to it
+	Files   map[string][]byte // by name
+	Env     []byte            // lines for the shell
+	Stdin   []byte
+	Secrets []Secret
+	Now     string // the indexes are asked as of now: no answer of an earlier time will do
+}
+
+// ResolvedFile is what a resolution leaves in its Output.
+const ResolvedFile = "pylock.toml"
+
+// resolveScript is given the directory that uv works in, then uv's arguments. That directory is in memory: what was mounted
+// as a secret is written nowhere else.
+const resolveScript = `set -e
+dir=$1; shift
+mkdir -p "$dir"
+cp ` + resolveIn + `/* "$dir/"
+. "$dir/env"
+cd "$dir"
+exec ` + uvProgram + ` "$@" <"$dir/stdin" >` + wheelOut + "/" + ResolvedFile + `
+`
+
+const resolveIn = wheelIn
+
+// Resolve is the step that r describes. It is executed each time.
+func Resolve(r Resolution) Step {
+	s := Step{
+		Kind: StepResolve, Title: "resolve packages", Platform: r.Base.Platform, Output: wheelOut,
+		Args:    append([]string{"/bin/sh", "-c", resolveScript, "resolve", r.Dir}, slices.Clone(r.Args)...),
+		Env:     append(withPath(r.Base.Env), "UV_PYTHON_DOWNLOADS=never", "UV_LINK_MODE=copy", "IMGSPECD_NOW="+r.Now),
+		Mounts:  []Mount{{Target: "/root/.cache/uv", Cache: "uv"}},
+		Secrets: slices.Clone(r.Secrets),
+	}
+	for i, a := range s.Args {
+		if a == r.Python {
+			s.Args[i] = r.Base.Python.Path
+		}
+	}
+	add := func(name string, data []byte) {
+		s.Secrets = append(s.Secrets, Secret{Target: resolveIn + "/" + name, Data: data})
+	}
+	add("env", r.Env)
+	add("stdin", r.Stdin)
+	for _, name := range slices.Sorted(maps.Keys(r.Files)) {
+		add(name, r.Files[name])
+	}
 	return s
 }
 

@@ -57,6 +57,10 @@ type Request struct {
 	PipExtraIndexURL []string
 	PipExtraArgs     string
 
+	// Build runs uv where packages may be built to learn what they need, in a container of the environment; it returns what uv
+	// writes. It is called only when nothing is resolved without building. nil: then that is an error.
+	Build func(ctx context.Context, run Run) (pylock []byte, err error)
+
 	Fresh bool // look anew, however young the last answer is
 	Keep  bool // take the last answer, however old it is: its image is ready
 }
@@ -115,8 +119,11 @@ func (r *Resolver) Resolve(ctx context.Context, req Request) (pylock []byte, at 
 		return last.Lock, last.At, nil
 	}
 	lock, err := r.run(ctx, j)
+	var e *Error
+	if errors.As(err, &e) && e.Kind == NeedsBuild && req.Build != nil {
+		lock, err = r.runThere(ctx, j, req.Build)
+	}
 	if err != nil {
-		var e *Error
 		if have && !req.Fresh && errors.As(err, &e) && (e.Kind == Unreachable || e.Kind == TimedOut) {
 			r.deps.Log.Warn("indexes cannot be reached; the last resolution is used", slog.Time("of", last.At), slog.Any("err", err))
 			return last.Lock, last.At, nil
