@@ -43,7 +43,7 @@ func TestSelectAsUV(t *testing.T) {
 	}
 }
 
-func findUV(t *testing.T) string {
+func findUV(t testing.TB) string {
 	t.Helper()
 	uv := os.Getenv("IMGSPECD_TEST_UV")
 	if uv == "" {

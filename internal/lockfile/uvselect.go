@@ -12,6 +12,15 @@ import (
 // Select returns what `uv sync --frozen --no-dev --no-install-project` installs in an environment, sorted by name:
 // the project's dependencies and those of its default groups, but neither the project nor its extras nor the group dev.
 func (u *UV) Select(env pypa.Environment) ([]Artifact, error) {
+	chosen, err := u.choose(env)
+	if err != nil {
+		return nil, err
+	}
+	return u.artifacts(chosen, env)
+}
+
+// choose returns the packages that are installed, whether or not a file of them fits.
+func (u *UV) choose(env pypa.Environment) ([]int, error) {
 	s := selection{u: u, env: env.Markers(), seen: map[node]bool{}}
 	if err := u.checkEnvironment(env, s.env); err != nil {
 		return nil, err
@@ -27,7 +36,7 @@ func (u *UV) Select(env pypa.Environment) ([]Artifact, error) {
 	if err := s.walk(); err != nil {
 		return nil, err
 	}
-	return u.artifacts(s.chosen(), env)
+	return s.chosen(), nil
 }
 
 // checkEnvironment refuses a Python or a platform that the lock was not made for.
