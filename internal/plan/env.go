@@ -72,6 +72,9 @@ func environment(in Input) (variables, error) {
 	if err := env.instruction(first); err != nil {
 		return nil, &Invalid{Field: "env", Reason: err.Error(), Hint: "flytekit writes values into a Dockerfile without quotes; quote this one, as in '\"a b\"'"}
 	}
+	if err := checkDeciding(env, in.Spec); err != nil {
+		return nil, err
+	}
 	for _, line := range append(lockEnv(in.Spec),
 		`PATH="$PATH:/usr/local/nvidia/bin:/usr/local/cuda/bin" LD_LIBRARY_PATH="/usr/local/nvidia/lib64:$LD_LIBRARY_PATH"`,
 		`_F_IMG_ID=`+in.ID,
