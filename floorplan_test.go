@@ -64,6 +64,9 @@ var floorplan = []room{
 		"internal/progress", "internal/project", "internal/publish", "internal/pypa", "internal/resolve", "internal/store", "internal/watch", "internal/wheel"),
 		"the only one that knows them all; it knows no HTTP, so neither daemon nor client"},
 
+	{"internal/doctor", in("api", "internal/builder/buildkit", "internal/publish", "internal/publish/docker"),
+		"what a machine has of what builds need; the back ends for what they say of themselves. The daemon and the command line are handed its answer"},
+
 	// Outside the house: they come through the front door.
 	{"test/integration", in("api", "client"), "the binary as users have it"},
 	{"bench", in("api", "client"), "the binary as users have it"},

@@ -77,6 +77,11 @@ func (c *Client) Info(ctx context.Context) (api.Info, error) {
 	return call[api.Info](ctx, c, http.MethodGet, "/v1/info", nil, nil)
 }
 
+// Doctor asks what the machine has of what builds need. That takes seconds where something does not answer.
+func (c *Client) Doctor(ctx context.Context) (api.Doctor, error) {
+	return call[api.Doctor](ctx, c, http.MethodGet, "/v1/doctor", nil, nil)
+}
+
 // Projects lists the watched projects.
 func (c *Client) Projects(ctx context.Context) ([]api.Project, error) {
 	l, err := call[api.ProjectList](ctx, c, http.MethodGet, "/v1/projects", nil, nil)

@@ -65,6 +65,7 @@ type Engine interface {
 // Deps is what a daemon works with; all fields are required.
 type Deps struct {
 	Engine  Engine
+	Doctor  func(context.Context) (api.Doctor, error) // looks at the machine
 	Config  *config.Config
 	Log     *slog.Logger
 	Version string

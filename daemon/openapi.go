@@ -110,7 +110,8 @@ var enums = map[reflect.Type][]string{
 		string(api.Waiting), string(api.Queued), string(api.Building), string(api.Publishing),
 		string(api.Ready), string(api.Failed), string(api.Superseded), string(api.Canceled), string(api.Listed),
 	},
-	reflect.TypeFor[api.Code](): sentCodes(),
+	reflect.TypeFor[api.Code]():  sentCodes(),
+	reflect.TypeFor[api.Level](): {string(api.LevelOK), string(api.LevelWarn), string(api.LevelFail)},
 }
 
 func sentCodes() []string {

@@ -51,7 +51,7 @@ func openapi(t *testing.T) (document, []byte) {
 // The API, written down once more by hand: a route that appears or goes must be meant.
 var routes = []string{
 	"DELETE /v1/builds/{id}", "DELETE /v1/projects/{id}", "DELETE /v1/specs/{ref}",
-	"GET /openapi.json", "GET /v1/builds", "GET /v1/builds/{id}", "GET /v1/builds/{id}/log", "GET /v1/events",
+	"GET /openapi.json", "GET /v1/builds", "GET /v1/builds/{id}", "GET /v1/builds/{id}/log", "GET /v1/doctor", "GET /v1/events",
 	"GET /v1/images", "GET /v1/images/{ref}", "GET /v1/info", "GET /v1/projects",
 	"POST /v1/builds", "POST /v1/explain", "POST /v1/projects", "PUT /v1/specs",
 }
@@ -128,7 +128,7 @@ func apiTypes(t *testing.T) (structs, enums map[string][]string) {
 					structs[n.Name.Name] = append(structs[n.Name.Name], name)
 				}
 			case *ast.ValueSpec:
-				if id, ok := n.Type.(*ast.Ident); ok && (id.Name == "State" || id.Name == "Code") {
+				if id, ok := n.Type.(*ast.Ident); ok && (id.Name == "State" || id.Name == "Code" || id.Name == "Level") {
 					v, _ := strconv.Unquote(n.Values[0].(*ast.BasicLit).Value)
 					enums[id.Name] = append(enums[id.Name], v)
 				}

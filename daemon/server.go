@@ -58,6 +58,7 @@ func (s *server) table() []route {
 	typ := reflect.TypeOf
 	return []route{
 		{method: "GET", path: "/v1/info", summary: "What the daemon says of itself", out: typ(api.Info{}), handle: s.info},
+		{method: "GET", path: "/v1/doctor", summary: "What the machine has of what builds need, as the daemon sees it", out: typ(api.Doctor{}), handle: s.doctor},
 
 		{method: "GET", path: "/v1/projects", summary: "The watched projects", out: typ(api.ProjectList{}), handle: s.projects},
 		{method: "POST", path: "/v1/projects", summary: "Watch a directory", in: typ(api.AddProject{}), out: typ(api.Project{}), handle: s.addProject},

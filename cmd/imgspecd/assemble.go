@@ -36,6 +36,7 @@ import (
 type parts struct {
 	engine *engine.Engine
 	reader *engine.ProjectReader
+	polls  func() error // why inputs are polled instead of watched; nil: nothing is watched
 	close  func() error
 }
 
@@ -46,7 +47,8 @@ func serve(ctx context.Context, cfg *config.Config) error {
 	if err != nil {
 		return err
 	}
-	err = daemon.New(daemon.Deps{Engine: p.engine, Config: cfg, Log: log, Version: versionText()}).Run(ctx)
+	look := func(ctx context.Context) (api.Doctor, error) { return examine(ctx, cfg, p.engine.Images(ctx), p.polls) }
+	err = daemon.New(daemon.Deps{Engine: p.engine, Doctor: look, Config: cfg, Log: log, Version: versionText()}).Run(ctx)
 	return errors.Join(err, p.close())
 }
 
@@ -95,7 +97,7 @@ func wire(cfg *config.Config, log *slog.Logger, st *store.Store, ephemeral bool)
 		Ephemeral: ephemeral, Idle: debug.FreeOSMemory,
 		About: api.Info{Version: versionText(), PID: os.Getpid(), StartedAt: time.Now().UTC(), Socket: cfg.Socket, StateDir: cfg.StateDir},
 	}
-	closeAll := st.Close
+	closeAll, polls := st.Close, (func() error)(nil)
 	if ephemeral {
 		deps.Retry, deps.Grace = 0, 0 // one command looks once
 	} else {
@@ -103,11 +105,11 @@ func wire(cfg *config.Config, log *slog.Logger, st *store.Store, ephemeral bool)
 		if err != nil {
 			return nil, err
 		}
-		deps.Watch = w
+		deps.Watch, polls = w, w.Problem
 		closeAll = func() error { return errors.Join(w.Close(), st.Close()) }
 	}
 	deps.Places = places{cfg: cfg, pipe: pipe, dir: st.Dir()}.list
-	return &parts{engine: engine.New(deps), reader: reader, close: closeAll}, nil
+	return &parts{engine: engine.New(deps), reader: reader, polls: polls, close: closeAll}, nil
 }
 
 // pipeline wires what one build goes through.
@@ -116,21 +118,21 @@ func pipeline(cfg *config.Config, log *slog.Logger, st *store.Store, transport *
 	if err != nil {
 		return nil, err
 	}
-	insecure := func(host string) bool { return slices.Contains(cfg.Registry.Insecure, host) }
-	wheels, err := indexClient(cfg, log, st, transport)
+	registry := registryDeps(cfg, transport)
+	wheels, err := indexClient(cfg, log, st.Wheels(), st.Tmp(), transport)
 	if err != nil {
 		return nil, err
 	}
 	machine := buildKit(cfg, log, st, eng)
 	p := &engine.Pipeline{
 		Bases: base.NewResolver(base.Deps{
-			Keychain: authn.DefaultKeychain, Transport: transport, Insecure: insecure,
+			Keychain: registry.Keychain, Transport: transport, Insecure: registry.Insecure,
 			FromDocker: eng.Image, Cache: st, Blobs: st,
 		}),
 		Builder:  builder.New(builder.Deps{Index: wheels, Store: st, Parallel: cfg.BuildParallel(), Log: log}),
 		Layout:   publish.NewLayout(st, st),
 		Dir:      st.Dir(),
-		Registry: publish.NewRegistry(publish.RegistryDeps{Keychain: authn.DefaultKeychain, Transport: transport, Insecure: insecure}),
+		Registry: publish.NewRegistry(registry),
 		Docker:   eng,
 		CA:       caBundle(cfg),
 		Locks:    locks,
@@ -206,7 +208,7 @@ func buildKit(cfg *config.Config, log *slog.Logger, st *store.Store, eng *docker
 	http, https, ftp, no, all := cfg.Proxies()
 	d := buildkit.Deps{
 		Address: cfg.BuildKitAddress(), Default: cfg.BuildKitDefaults(),
-		TLS:   buildkit.TLS{CA: cfg.BuildKit.CA, Cert: cfg.BuildKit.Cert, Key: cfg.BuildKit.Key, ServerName: cfg.BuildKit.ServerName},
+		TLS:   buildKitTLS(cfg),
 		Blobs: st, Tmp: st.Tmp(), CA: caBundle(cfg), Log: log,
 		Proxy: buildkit.Proxy{HTTP: http, HTTPS: https, FTP: ftp, No: no, All: all},
 	}
@@ -214,6 +216,15 @@ func buildKit(cfg *config.Config, log *slog.Logger, st *store.Store, eng *docker
 		d.Docker = eng
 	}
 	return buildkit.New(d)
+}
+
+func buildKitTLS(cfg *config.Config) buildkit.TLS {
+	return buildkit.TLS{CA: cfg.BuildKit.CA, Cert: cfg.BuildKit.Cert, Key: cfg.BuildKit.Key, ServerName: cfg.BuildKit.ServerName}
+}
+
+func registryDeps(cfg *config.Config, transport *http.Transport) publish.RegistryDeps {
+	insecure := func(host string) bool { return slices.Contains(cfg.Registry.Insecure, host) }
+	return publish.RegistryDeps{Keychain: authn.DefaultKeychain, Transport: transport, Insecure: insecure}
 }
 
 // readNetrc reads the passwords of indexes where curl and pip look for them.

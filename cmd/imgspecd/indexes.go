@@ -44,8 +44,8 @@ func indexEnv(cfg *config.Config, environ []string) []string {
 	return env
 }
 
-// indexClient makes the one that fetches packages.
-func indexClient(cfg *config.Config, log *slog.Logger, st *store.Store, transport *http.Transport) (*index.Client, error) {
+// indexClient makes the one that fetches packages, into those directories.
+func indexClient(cfg *config.Config, log *slog.Logger, wheels, tmp string, transport *http.Transport) (*index.Client, error) {
 	netrc, err := readNetrc()
 	if err != nil {
 		return nil, err
@@ -53,7 +53,7 @@ func indexClient(cfg *config.Config, log *slog.Logger, st *store.Store, transpor
 	env := indexEnv(cfg, os.Environ())
 	s := index.FromEnvironment(env)
 	d := index.Deps{
-		HTTP: &http.Client{Transport: transport}, Dir: st.Wheels(), Tmp: st.Tmp(),
+		HTTP: &http.Client{Transport: transport}, Dir: wheels, Tmp: tmp,
 		Parallel: cfg.Fetch.Parallel, Offline: cfg.Fetch.Offline, Log: log,
 		Netrc: netrc, Indexes: s.Indexes(), Named: s.Named,
 	}

@@ -32,7 +32,7 @@ func local(ctx context.Context, cfg *config.Config) (cli.Daemon, func() error, e
 		cancel()
 		return errors.Join(<-ended, p.close())
 	}
-	return inProcess{p.engine}, stop, nil
+	return inProcess{p.engine, cfg}, stop, nil
 }
 
 // explain names a spec in this process and, if the state directory is free, plans it too.
@@ -51,11 +51,18 @@ func explain(ctx context.Context, cfg *config.Config, req api.Explain) (api.Expl
 }
 
 // inProcess is an engine as the command line asks a daemon.
-type inProcess struct{ *engine.Engine }
+type inProcess struct {
+	*engine.Engine
+	cfg *config.Config
+}
 
 var _ cli.Daemon = inProcess{}
 
 func (e inProcess) Info(ctx context.Context) (api.Info, error) { return e.Engine.Info(ctx), nil }
+
+func (e inProcess) Doctor(ctx context.Context) (api.Doctor, error) {
+	return examine(ctx, e.cfg, e.Engine.Images(ctx), nil)
+}
 
 func (e inProcess) Projects(ctx context.Context) ([]api.Project, error) {
 	return e.Engine.Projects(ctx), nil

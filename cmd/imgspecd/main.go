@@ -22,11 +22,12 @@ func main() {
 		Stdin:  os.Stdin,
 		Stdout: os.Stdout,
 		Stderr: os.Stderr,
-		Getenv: os.Getenv, LookupEnv: os.LookupEnv,
+		Getenv: os.Getenv, LookupEnv: os.LookupEnv, Environ: os.Environ,
 		Version: versionText(),
 		Serve:   serve,
 		Local:   local,
 		Explain: explain,
+		Doctor:  doctorAlone,
 	}))
 }
 

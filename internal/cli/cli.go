@@ -39,6 +39,7 @@ type Deps struct {
 	Getenv func(string) string
 	// LookupEnv tells a variable that is empty from one that is not set; nil: as Getenv, empty is not set.
 	LookupEnv func(string) (string, bool)
+	Environ   func() []string  // all variables, as os.Environ; nil: none
 	Now       func() time.Time // nil: time.Now
 
 	Version string // of this binary
@@ -51,6 +52,8 @@ type Deps struct {
 	Local func(context.Context, *config.Config) (engine Daemon, close func() error, err error)
 	// Explain names and plans a spec in this process, for `explain --spec` without a daemon.
 	Explain func(context.Context, *config.Config, api.Explain) (api.Explanation, error)
+	// Doctor looks at the machine from this process, for `doctor` without a daemon.
+	Doctor func(context.Context, *config.Config) (api.Doctor, error)
 }
 
 // Main runs one command and returns the process's exit code.
@@ -73,6 +76,9 @@ type app struct {
 func run(ctx context.Context, d Deps) int {
 	if d.Now == nil {
 		d.Now = time.Now
+	}
+	if d.Environ == nil {
+		d.Environ = func() []string { return nil }
 	}
 	if d.Getenv == nil {
 		d.Getenv = func(string) string { return "" }
@@ -132,7 +138,7 @@ the image that your next run looks for is built and put where flytekit looks.`,
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.AddCommand(
 		a.serveCmd(), a.watchCmd(), a.unwatchCmd(), a.statusCmd(), a.buildCmd(), a.imageCmd(), a.logsCmd(),
-		a.explainCmd(), a.forgetCmd(), a.eventsCmd(), a.configCmd(), a.versionCmd(), a.completionCmd(),
+		a.explainCmd(), a.forgetCmd(), a.eventsCmd(), a.doctorCmd(), a.configCmd(), a.versionCmd(), a.completionCmd(),
 	)
 	return root
 }

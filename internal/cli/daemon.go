@@ -20,6 +20,7 @@ import (
 // in this process. Failures are *api.Error.
 type Daemon interface {
 	Info(context.Context) (api.Info, error)
+	Doctor(context.Context) (api.Doctor, error)
 	Projects(context.Context) ([]api.Project, error)
 	AddProject(context.Context, api.AddProject) (api.Project, error)
 	RemoveProject(ctx context.Context, idOrDir string) error

@@ -55,6 +55,8 @@ func (f *fakeDaemon) Image(_ context.Context, ref string, wait time.Duration) (a
 	return api.Image{}, &api.Error{Code: api.CodeNotFound, Message: "no image " + ref}
 }
 
+func (f *fakeDaemon) Doctor(context.Context) (api.Doctor, error) { return examined(), f.err }
+
 func (f *fakeDaemon) AddProject(_ context.Context, p api.AddProject) (api.Project, error) {
 	f.added = append(f.added, p)
 	if f.err != nil {

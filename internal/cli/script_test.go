@@ -15,8 +15,8 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"imgspecd": func() {
 			os.Exit(Main(Deps{
-				Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv, LookupEnv: os.LookupEnv,
-				Version: "1.4.0", Serve: serveToy, Local: localToy, Explain: explainToy,
+				Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv, LookupEnv: os.LookupEnv, Environ: os.Environ,
+				Version: "1.4.0", Serve: serveToy, Local: localToy, Explain: explainToy, Doctor: doctorToy,
 			}))
 		},
 	})

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -37,7 +38,7 @@ func newToy(c *config.Config) *toy {
 // serveToy is Deps.Serve of the scripts.
 func serveToy(ctx context.Context, c *config.Config) error {
 	return daemon.New(daemon.Deps{
-		Engine: newToy(c), Config: c, Version: "1.4.0", Log: slog.New(slog.DiscardHandler),
+		Engine: newToy(c), Doctor: func(ctx context.Context) (api.Doctor, error) { return doctorToy(ctx, c) }, Config: c, Version: "1.4.0", Log: slog.New(slog.DiscardHandler),
 	}).Run(ctx)
 }
 
@@ -311,4 +312,18 @@ func localToy(ctx context.Context, c *config.Config) (Daemon, func() error, erro
 		cancel()
 		return errors.Join(<-done, os.RemoveAll(dir))
 	}, nil
+}
+
+// doctorToy is Deps.Doctor of the scripts: a machine whose uv is missing, and whose registry refuses where pushes are wanted.
+func doctorToy(_ context.Context, c *config.Config) (api.Doctor, error) {
+	d := examined()
+	if c.Registry.Push == config.PushNever {
+		d.Checks = d.Checks[:len(d.Checks)-1]
+	}
+	for _, kv := range os.Environ() {
+		if name, value, _ := strings.Cut(kv, "="); api.MattersToBuilds(name) {
+			d.Environment[name] = api.ConcealValue(d.Salt, value)
+		}
+	}
+	return d, nil
 }

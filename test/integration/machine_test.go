@@ -18,19 +18,21 @@ import (
 
 // The variables by which a machine says what it has.
 const (
-	varUV       = "IMGSPECD_TEST_UV"
-	varFlytekit = "IMGSPECD_TEST_FLYTEKIT_PYTHON"
-	varSkopeo   = "IMGSPECD_TEST_SKOPEO"
-	varRegistry = "IMGSPECD_TEST_REGISTRY"
-	varBase     = "IMGSPECD_TEST_BASE_PYTHON"
-	varDebian   = "IMGSPECD_TEST_BASE_DEBIAN"
-	varMulti    = "IMGSPECD_TEST_BASE_MULTI" // an index: for amd64 and arm64
-	varMusl     = "IMGSPECD_TEST_BASE_MUSL"
-	varLayout   = "IMGSPECD_TEST_BASE_LAYOUT"
-	varDocker   = "IMGSPECD_TEST_DOCKER"     // overlay2 graph driver, old API
-	varDocker29 = "IMGSPECD_TEST_DOCKER29"   // containerd image store
-	varDockerGD = "IMGSPECD_TEST_DOCKER29GD" // overlay2 graph driver, new API
-	varCA       = "IMGSPECD_TEST_CA_BUNDLE"
+	varUV        = "IMGSPECD_TEST_UV"
+	varFlytekit  = "IMGSPECD_TEST_FLYTEKIT_PYTHON"
+	varSkopeo    = "IMGSPECD_TEST_SKOPEO"
+	varRegistry  = "IMGSPECD_TEST_REGISTRY"
+	varBase      = "IMGSPECD_TEST_BASE_PYTHON"
+	varDebian    = "IMGSPECD_TEST_BASE_DEBIAN"
+	varPython314 = "IMGSPECD_TEST_BASE_PYTHON314"
+	varMulti     = "IMGSPECD_TEST_BASE_MULTI" // an index: for amd64 and arm64
+	varMusl      = "IMGSPECD_TEST_BASE_MUSL"
+	varLayout    = "IMGSPECD_TEST_BASE_LAYOUT"
+	varDocker    = "IMGSPECD_TEST_DOCKER"     // overlay2 graph driver, old API
+	varDocker29  = "IMGSPECD_TEST_DOCKER29"   // containerd image store
+	varDockerGD  = "IMGSPECD_TEST_DOCKER29GD" // overlay2 graph driver, new API
+	varBuildKit  = "IMGSPECD_TEST_BUILDKIT"   // a buildkitd
+	varCA        = "IMGSPECD_TEST_CA_BUNDLE"
 )
 
 // need ends the test, with one line, unless the machine has all that the variables name.
