@@ -36,6 +36,7 @@ type Info struct {
 	DiffIDs    []string // of the layers
 	Python     *Python  // nil: no Python on PATH
 	Pythons    []Python // every CPython below a directory named bin, on PATH or not, by Link
+	Runtime    *Runtime // what is in /opt/micromamba/envs/runtime, if Python lies there; else nil
 	Libc       pypa.Libc
 	Env        []string // of the config, in order
 	User       string

@@ -34,7 +34,7 @@ func whole(p string) bool { return inVenv(p) || strings.HasPrefix(p, runtimeDir+
 
 // wanted says whether a file's content is needed.
 func wanted(p string) bool {
-	return slices.Contains(accountFiles, p) || path.Base(p) == "patchlevel.h" && !inVenv(p) || !whole(p) && slices.ContainsFunc(ownedTrees, func(root string) bool {
+	return isManifest(p) || slices.Contains(accountFiles, p) || path.Base(p) == "patchlevel.h" && !inVenv(p) || !whole(p) && slices.ContainsFunc(ownedTrees, func(root string) bool {
 		return strings.HasPrefix(p, root+"/")
 	})
 }

@@ -133,7 +133,7 @@ func (t *tree) make(h *tar.Header, r io.Reader, real string) (*node, error) {
 // late refuses a hard link in a place whose content is needed to a file elsewhere,
 // whose content was not held.
 func (t *tree) late(n *node, real string) error {
-	if n.file != nil && n.file.content == nil && n.mode.IsRegular() && wanted(real) {
+	if n.file != nil && n.file.content == nil && n.mode.IsRegular() && wanted(real) && !isManifest(real) {
 		return fmt.Errorf("hard link to a file outside: unsupported")
 	}
 	return nil

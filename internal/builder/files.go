@@ -18,6 +18,12 @@ func header(f plan.File) layer.Header {
 func writeFiles(w *layer.Writer, files []plan.File, from *contents) error {
 	for _, f := range files {
 		var err error
+		if f.Gone {
+			if err := w.Gone(f.Path); err != nil {
+				return err
+			}
+			continue
+		}
 		switch f.Mode.Type() {
 		case fs.ModeDir:
 			if err = w.Dir(header(f)); err == nil && f.Opaque {

@@ -3,7 +3,6 @@ package builder
 import (
 	"context"
 	"io"
-	"slices"
 
 	"github.com/imgspecd/imgspecd/internal/blob"
 	"github.com/imgspecd/imgspecd/internal/layer"
@@ -77,13 +76,8 @@ func (r *run) blob(ctx context.Context, l plan.Layer, paths map[string]string) (
 // parent is a directory that a package needs and does not bring: that of the environment,
 // where that has it, or one that the installer makes.
 func parent(p *plan.Plan, dir string) plan.File {
-	for _, l := range p.Layers {
-		if l.Kind != plan.Venv {
-			continue
-		}
-		if i := slices.IndexFunc(l.Files, func(f plan.File) bool { return f.Path == dir && f.Mode.IsDir() }); i >= 0 {
-			return plan.File{Mode: l.Files[i].Mode, Owner: l.Files[i].Owner}
-		}
+	if f, ok := p.Dir(dir); ok {
+		return f
 	}
 	return plan.File{Mode: dirMode, Owner: p.Owner}
 }

@@ -107,9 +107,9 @@ func content(s Spec) map[string]string {
 	}
 	if s.Fields.BaseImage() == "" && s.Named.Base == nil {
 		c[partBase] = s.Policy.DefaultBase
-		if s.Fields.PythonVersion() == "" {
-			c[partPython] = s.Python
-		}
+	}
+	if s.Fields.PythonVersion() == "" {
+		c[partPython] = s.Python
 	}
 	for name, value := range fieldsOf(s.Fields.JSON()) {
 		if !imagespec.Hashed(name, s.Flytekit) {

@@ -29,6 +29,9 @@ type installed struct {
 	Packages []lockfile.Artifact // sorted by name
 	Layers   []string            // diffIDs of the layers that hold it, and nothing else
 	Indexes  []string            // where they were looked for
+
+	// foreign: it is read from the image, and not noted. Of a package only name and version are known then.
+	foreign bool
 }
 
 // inside is an image's environments, by their directories; those that are not known are not there.
@@ -60,17 +63,30 @@ func (p *Pipeline) remember(s Spec, pl *plan.Plan, img v1.Image) error {
 	in := map[string]*installed{}
 	maps.Copy(in, p.inside(pl.Base.Digest))
 	prefix := plan.Prefix(s.Fields)
-	var before []string
-	if old := in[prefix]; old != nil {
-		before = old.Indexes
+	if plan.OnConda(s.Fields, pl.Base) {
+		delete(in, prefix) // it is read from the image
+	} else if in[prefix], err = p.note(s, pl, cfg, in[prefix]); err != nil {
+		return err
 	}
-	now := &installed{Indexes: before}
+	b, err := json.Marshal(in)
+	if err != nil {
+		return fmt.Errorf("note what is in %s: %w", pl.Name, err)
+	}
+	return p.Insides.PutInstalled(digest.String(), b)
+}
+
+// note says what is in the environment that an image was made with; before is what was in its base's.
+func (p *Pipeline) note(s Spec, pl *plan.Plan, cfg *v1.ConfigFile, before *installed) (*installed, error) {
+	now := &installed{}
+	if before != nil {
+		now.Indexes = slices.Clone(before.Indexes)
+	}
 	if !s.isLock() {
 		r, err := s.request()
 		if err != nil {
-			return err
+			return nil, err
 		}
-		now.Indexes = append(slices.Clone(before), p.Resolver.Indexes(r)...)
+		now.Indexes = append(now.Indexes, p.Resolver.Indexes(r)...)
 		slices.Sort(now.Indexes)
 		now.Indexes = slices.Compact(now.Indexes)
 	}
@@ -85,12 +101,7 @@ func (p *Pipeline) remember(s Spec, pl *plan.Plan, img v1.Image) error {
 		}
 	}
 	slices.SortFunc(now.Packages, func(a, b lockfile.Artifact) int { return strings.Compare(a.Name, b.Name) })
-	in[prefix] = now
-	b, err := json.Marshal(in)
-	if err != nil {
-		return fmt.Errorf("note what is in %s: %w", pl.Name, err)
-	}
-	return p.Insides.PutInstalled(digest.String(), b)
+	return now, nil
 }
 
 // pins is what is in the environment, for the resolver.

@@ -87,6 +87,9 @@ func (p *Pipeline) resolve(ctx context.Context, s Spec, at place) ([]lockfile.Ar
 	if err != nil {
 		return nil, err
 	}
+	if err := p.chosen(ctx, on, as, env, p.Resolver.Indexes(r)); err != nil {
+		return nil, err
+	}
 	return on.add(as, p.Resolver.Indexes(r))
 }
 

@@ -20,6 +20,7 @@ import (
 	"github.com/imgspecd/imgspecd/internal/plan"
 	"github.com/imgspecd/imgspecd/internal/progress"
 	"github.com/imgspecd/imgspecd/internal/publish"
+	"github.com/imgspecd/imgspecd/internal/pypa"
 	"github.com/imgspecd/imgspecd/internal/store"
 )
 
@@ -64,6 +65,8 @@ type Builder interface {
 	Fetch(ctx context.Context, a lockfile.Artifact) (path string, err error)
 	KeepWheel(dir string, a lockfile.Artifact) (store.WheelRecord, error)
 	Built(a lockfile.Artifact, w store.WheelRecord) (lockfile.Artifact, error)
+	// Offers says whether an index has a wheel of a package's version for an environment.
+	Offers(ctx context.Context, indexes []string, a lockfile.Artifact, env pypa.Environment) (bool, error)
 	// UV is a directory with a uv for steps.
 	UV(ctx context.Context, platform string) (dir string, err error)
 	// Stack puts layers of the store on an image.
@@ -142,14 +145,14 @@ func (p *Pipeline) read(ctx context.Context, s Spec, pins pinner, step stepper, 
 		return planned{}, err
 	}
 	in := plan.Input{Spec: s.Fields, Name: s.Named.Name, Tag: s.Named.Tag, ID: s.Named.ID, Base: b.Info, CA: p.CA, StrictRecord: s.Policy.Record == "strict"}
-	on := p.inside(b.Info.Digest)[plan.Prefix(s.Fields)]
-	if on != nil {
-		in.Installed = &plan.Installed{Layers: on.Layers}
-	}
+	on := p.environment(s, b.Info)
+	in.Installed = on.ours()
 	if b.Info.Python != nil {
-		if in.Artifacts, err = pins(place{b, on, step}); err != nil {
+		all, err := pins(place{b, on, step})
+		if err != nil {
 			return planned{}, err
 		}
+		in.Artifacts, in.Replaced = on.come(all)
 		made, built, err := p.wheelsOf(ctx, s, b, in.Artifacts, step)
 		if err != nil {
 			return planned{}, err

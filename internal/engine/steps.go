@@ -104,9 +104,13 @@ func (x stepper) end(s plan.Step, how string) {
 // prepare executes what lies below the packages, and returns the base that this makes. Where something of it is still to be
 // executed, it is the base as it was.
 func (p *Pipeline) prepare(ctx context.Context, s Spec, b *base.Base, x stepper) (*base.Base, []executed, error) {
+	below, err := plan.Below(s.Fields, b.Info, s.Python)
+	if err != nil {
+		return nil, nil, err
+	}
 	var steps []executed
 	img := b.Image
-	for _, st := range plan.Below(s.Fields, b.Info) {
+	for _, st := range below {
 		if pending(steps) {
 			steps = append(steps, executed{Step: st})
 			continue
@@ -124,19 +128,32 @@ func (p *Pipeline) prepare(ctx context.Context, s Spec, b *base.Base, x stepper)
 		if err != nil {
 			continue
 		}
-		if img, err = p.Builder.Stack(img, rec.Layers, "imgspecd: "+st.Title, nil); err != nil {
+		if img, err = p.Builder.Stack(img, rec.Layers, "imgspecd: "+st.Title, st.Finds(b.Info)); err != nil {
 			return nil, nil, fmt.Errorf("%s: %w", st.Title, err)
 		}
 	}
-	if len(steps) == 0 || pending(steps) {
-		return b, steps, nil
+	if len(steps) == 0 {
+		return b, nil, nil
+	}
+	if pending(steps) {
+		b, err = expected(s, b, steps)
+		return b, steps, err
 	}
 	made, err := p.Bases.Inspect(ctx, img, b.Info.Platform, x.report)
 	if err != nil {
 		return nil, nil, fmt.Errorf("base %s after what was executed on it: %w", b.Info.Ref, err)
 	}
-	made.Info.Ref, made.Info.From = b.Info.Ref, b.Info.From
+	made.Info.Ref, made.Info.From, made.Info.Env = b.Info.Ref, b.Info.From, b.Info.Env
 	return made, steps, nil
+}
+
+// expected is a base with the Python that a step will give it.
+func expected(s Spec, b *base.Base, steps []executed) (*base.Base, error) {
+	if !slices.ContainsFunc(steps, func(x executed) bool { return x.Kind == plan.StepConda }) {
+		return b, nil
+	}
+	info, err := plan.Expected(s.Fields, b.Info, s.Python)
+	return &base.Base{Image: b.Image, Info: info}, err
 }
 
 // finish executes what lies above the packages and files.
@@ -172,9 +189,8 @@ func ofStep(err error, out *api.Error) bool {
 	case errors.As(err, &failed):
 		out.Code, out.Output = api.CodeInvalid, failed.Tail
 		out.Message = strings.TrimSuffix(out.Message, failed.Error()) + fmt.Sprintf("exit code %d", failed.Code)
-		out.Hint = "the whole output is in its log (imgspecd logs)"
 		if failed.Code == 127 {
-			out.Hint = "the image has no such program; " + out.Hint
+			out.Hint = "the image has no such program"
 		}
 	case errors.As(err, &platform):
 		out.Code = api.CodeUnsupported

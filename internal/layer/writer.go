@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 )
 
@@ -90,6 +91,25 @@ func (l *Writer) Opaque(dir Header) error {
 		l.head = appendHeader(l.head, Header{Path: dir.Path + "/" + opaque, Mode: 0o644}, typeFile, "", l.mtime)
 	}
 	return l.err
+}
+
+// Gone takes away what lower layers hold at a path, with all below it.
+func (l *Writer) Gone(p string) error {
+	if l.err != nil {
+		return l.err
+	}
+	if err := checkPath(p); err != nil {
+		return l.fail(err)
+	}
+	if err := l.parents(p); err != nil {
+		return l.fail(err)
+	}
+	if l.seen[p] != 0 {
+		return l.fail(fmt.Errorf("take %s away: it is in this layer", p))
+	}
+	at := strings.LastIndexByte(p, '/') + 1
+	l.head = appendHeader(l.head, Header{Path: p[:at] + whiteout + p[at:], Mode: 0o644}, typeFile, "", l.mtime)
+	return nil
 }
 
 // Symlink writes a symbolic link.

@@ -18,7 +18,7 @@ func TestBytecodeIsInTheKey(t *testing.T) {
 		{Python: bytecode.Python{Version: "3.11.7", Tag: "cpython-311"}},
 		{Python: bytecode.Python{Version: "3.11.7", Tag: "cpython-311", Path: "/elsewhere/python3.11"}},
 	} {
-		keys[packagesKey(l, wheel.Scheme{}, Owner{}, b)] = true
+		keys[(&Plan{Bytecode: b}).packagesKey(l)] = true
 	}
 	if len(keys) != 4 {
 		t.Errorf("%d keys of four outcomes", len(keys))

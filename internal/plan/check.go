@@ -17,6 +17,7 @@ var harmless = []string{
 	"name", "python_version", "builder", "env", "registry", "packages", "requirements", "base_image", "platform",
 	"pip_index", "pip_extra_index_url", "pip_extra_args", "registry_config", "entrypoint", "tag_format", "runtime_packages",
 	"builder_options", "builder_config", "apt_packages", "commands", "copy", "source_root", "source_copy_mode", "python_exec",
+	"conda_packages", "conda_channels",
 }
 
 // cudaText is flytekit's own.
@@ -97,11 +98,11 @@ func checkBase(in Input) error {
 	if f, ok := b.Files[venvDir]; ok && !f.Mode.IsDir() {
 		return &Unsupported{Field: "base_image", Reason: venvDir + " of " + b.Ref + " is no directory", Hint: "choose a base without it"}
 	}
-	if _, ok := b.Files[runtimeDir]; ok && Prefix(in.Spec) == runtimeDir {
+	if _, ok := b.Files[runtimeDir]; ok && Prefix(in.Spec) == runtimeDir && b.Runtime == nil {
 		return unknownInside(b)
 	}
 	want := in.Spec.PythonVersion()
-	if want == "" || HasExec(in.Spec) {
+	if want == "" || HasExec(in.Spec) || b.Runtime != nil { // which then is what micromamba made of it
 		return nil
 	}
 	if strings.Trim(want, "0123456789.") != "" {

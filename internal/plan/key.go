@@ -7,8 +7,6 @@ import (
 	"hash"
 	"maps"
 	"slices"
-
-	"github.com/imgspecd/imgspecd/internal/wheel"
 )
 
 // formatVersion is part of every key. It grows whenever the same inputs make other
@@ -51,6 +49,9 @@ func (d digest) files(files []File) {
 		if f.Opaque { // no path of a file begins like this
 			d.text("opaque")
 		}
+		if f.Gone {
+			d.text("gone")
+		}
 		if f.From != nil {
 			d.text("content", f.From.Digest)
 		}
@@ -66,8 +67,9 @@ func filesKey(kind Kind, files []File) string {
 	return d.String()
 }
 
-func packagesKey(l Layer, s wheel.Scheme, owner Owner, code *Bytecode) string {
+func (p *Plan) packagesKey(l Layer) string {
 	d := newDigest(string(l.Kind))
+	s, owner, code := p.Prefix, p.Owner, p.Bytecode
 	d.text(s.Prefix, s.SitePackages, s.Scripts, s.Headers, s.Interpreter)
 	d.number(int64(owner.UID))
 	d.number(int64(owner.GID))
@@ -87,6 +89,16 @@ func packagesKey(l Layer, s wheel.Scheme, owner Owner, code *Bytecode) string {
 		}
 	}
 	code.hash(d)
+	if p.dirs != nil { // directories that packages may add to: see Dir
+		d.text("dirs")
+		for _, dir := range slices.Sorted(maps.Keys(p.dirs)) {
+			e := p.dirs[dir]
+			d.text(dir)
+			d.number(int64(e.Mode))
+			d.number(int64(e.UID))
+			d.number(int64(e.GID))
+		}
+	}
 	return d.String()
 }
 

@@ -6,12 +6,11 @@ import (
 
 	"github.com/imgspecd/imgspecd/internal/layer"
 	"github.com/imgspecd/imgspecd/internal/lockfile"
-	"github.com/imgspecd/imgspecd/internal/wheel"
 )
 
 // packageLayers divides the packages among layers: see layer.Group. dirs are the folders that they go into, and copied
 // is how many layers lie above.
-func packageLayers(in Input, dirs []File, s wheel.Scheme, owner Owner, copied int) ([]Layer, error) {
+func (p *Plan) packageLayers(in Input, dirs []File, copied int) ([]Layer, error) {
 	byName := make(map[string]lockfile.Artifact, len(in.Artifacts))
 	for _, a := range in.Artifacts {
 		if _, twice := byName[a.Name]; twice {
@@ -31,7 +30,7 @@ func packageLayers(in Input, dirs []File, s wheel.Scheme, owner Owner, copied in
 			continue
 		}
 		l.Title = title(l)
-		l.Key = packagesKey(l, s, owner, in.Bytecode)
+		l.Key = p.packagesKey(l)
 		layers = append(layers, l)
 	}
 	return layers, nil

@@ -2,7 +2,9 @@ package plan
 
 import (
 	"io/fs"
+	"maps"
 	"slices"
+	"strings"
 
 	"github.com/imgspecd/imgspecd/internal/base"
 	"github.com/imgspecd/imgspecd/internal/imagespec"
@@ -17,6 +19,7 @@ type Kind string
 const (
 	System   Kind = "system"   // what the default builder executes for every image, as files: user, owners, CA bundle, profile
 	Venv     Kind = "venv"     // the virtual environment without packages
+	Replaced Kind = "replaced" // what packages take the place of is taken away
 	Packages Kind = "packages" // one package, a part of a big one, or a group of small ones
 	Files    Kind = "files"    // what is copied from the project: source_root and copy
 )
@@ -38,6 +41,8 @@ type Plan struct {
 	// StrictRecord refuses a wheel of which a file is not what its RECORD says. It changes no
 	// byte of an image that is made, and so is in no key.
 	StrictRecord bool
+
+	dirs map[string]base.Entry // of an environment of conda's that packages go into
 }
 
 // Owner is who a file belongs to.
@@ -64,6 +69,8 @@ type File struct {
 	From  *Content // of a regular file that is copied; nil: its content is Data
 	// Opaque directories hide all that the layers below hold in them.
 	Opaque bool
+	// Gone is what the layers below have at Path, and this one takes away.
+	Gone bool
 }
 
 // Config is what changes in the base's image config.
@@ -89,6 +96,7 @@ type Input struct {
 	Copies    []imagespec.Copy    // what is copied into the image
 	Refused   *imagespec.Refusal  // why that cannot be; nil: it can
 	Artifacts []lockfile.Artifact // for Base.Environment(); sorted by name. Path, where set, is absolute
+	Replaced  []string            // names of what Base.Runtime has installed in another version than Artifacts
 	// Beside are the artifacts of the same image for its other platforms, one list each: what is alike there shall lie in
 	// layers of its own, which they then share. nil: the image is for one platform.
 	Beside   [][]lockfile.Artifact
@@ -126,6 +134,7 @@ func Make(in Input) (*Plan, error) {
 		return nil, err
 	}
 	t := newTree(in.Base.Files)
+	t.know(in.Base.Runtime)
 	user, err := t.account()
 	if err != nil {
 		return nil, err
@@ -139,14 +148,15 @@ func Make(in Input) (*Plan, error) {
 	}
 	p.Notes = slices.Concat(in.Notes, notes(in), t.notes)
 	p.Layers = append(p.Layers, ownLayer(System, "user, owners, certificates, profile", t.layer()))
-	t.makeVenv(p.Prefix, in.Base.Python, venvOwner, HasExec(in.Spec) && !Locked(in.Spec))
-	p.Layers = append(p.Layers, ownLayer(Venv, "virtual environment of Python "+in.Base.Python.Version, t.layer()))
+	if err := p.environment(in, t, venvOwner); err != nil {
+		return nil, err
+	}
 	dirs := t.dirs(p.Prefix.SitePackages)
 	copied, err := copyLayers(in, t, Owner{user.UID, user.GID})
 	if err != nil {
 		return nil, err
 	}
-	packages, err := packageLayers(in, dirs, p.Prefix, p.Owner, len(copied))
+	packages, err := p.packageLayers(in, dirs, len(copied))
 	if err != nil {
 		return nil, err
 	}
@@ -154,6 +164,27 @@ func Make(in Input) (*Plan, error) {
 	p.Config = config(in, env)
 	p.Above = p.above(in.Spec, env)
 	return p, nil
+}
+
+// environment makes what packages go into: a virtual environment, or in one that is there room for what is replaced.
+func (p *Plan) environment(in Input, t *tree, owner Owner) error {
+	if !OnConda(in.Spec, in.Base) {
+		t.makeVenv(p.Prefix, in.Base.Python, owner, HasExec(in.Spec) && !Locked(in.Spec))
+		p.Layers = append(p.Layers, ownLayer(Venv, "virtual environment of Python "+in.Base.Python.Version, t.layer()))
+		return nil
+	}
+	notes, err := t.replace(in)
+	if err != nil {
+		return err
+	}
+	p.dirs = maps.Clone(in.Base.Runtime.Dirs)
+	maps.DeleteFunc(p.dirs, func(dir string, _ base.Entry) bool { _, ok := t.files[dir]; return !ok || t.files[dir].Gone })
+	if len(notes) == 0 {
+		return nil
+	}
+	p.Notes = append(p.Notes, notes...)
+	p.Layers = append(p.Layers, ownLayer(Replaced, "without "+strings.Join(in.Replaced, ", "), t.layer()))
+	return nil
 }
 
 // ownLayer is a layer whose files the plan holds.

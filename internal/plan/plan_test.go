@@ -14,7 +14,6 @@ import (
 	"github.com/imgspecd/imgspecd/internal/imagespec"
 	"github.com/imgspecd/imgspecd/internal/lockfile"
 	"github.com/imgspecd/imgspecd/internal/pypa"
-	"github.com/imgspecd/imgspecd/internal/wheel"
 )
 
 func spec(t *testing.T, kwargs string) imagespec.Spec {
@@ -287,7 +286,6 @@ func TestRefusals(t *testing.T) {
 		field   string
 		text    string
 	}{
-		{"conda", set(`{"requirements": "uv.lock", "conda_packages": ["x"]}`), false, "conda_packages", ""},
 		{"cuda", set(`{"requirements": "uv.lock", "cuda": "12"}`), true, "cuda", "do not need to be specified"},
 		{"packages beside a lock", set(`{"requirements": "sub/uv.lock", "packages": ["x"]}`), true, "packages", "Support for uv.lock files and packages is mutually exclusive"},
 		{"arguments of uv beside a lock", set(`{"requirements": "uv.lock", "pip_extra_args": "--extra gpu"}`), false, "pip_extra_args", "which is not run"},
@@ -355,7 +353,7 @@ func TestBeside(t *testing.T) {
 		amd, arm = append(amd, a), append(arm, b)
 	}
 	layers := func(own, beside []lockfile.Artifact) map[string][]lockfile.Artifact {
-		ls, err := packageLayers(Input{Artifacts: own, Beside: [][]lockfile.Artifact{beside}}, nil, wheel.Scheme{}, Owner{}, 0)
+		ls, err := (&Plan{}).packageLayers(Input{Artifacts: own, Beside: [][]lockfile.Artifact{beside}}, nil, 0)
 		if err != nil {
 			t.Fatal(err)
 		}

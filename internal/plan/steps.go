@@ -15,12 +15,20 @@ import (
 // another name, so that no other builder's cache is shared with it.
 
 // Below lists the steps that a spec needs under its packages, in order, for a base. Each runs on what the one before left.
-func Below(spec imagespec.Spec, b base.Info) []Step {
+// python is the minor that flytekit itself would run with; empty: not known.
+func Below(spec imagespec.Spec, b base.Info, python string) ([]Step, error) {
 	var steps []Step
 	if list := spec.Texts("apt_packages"); len(list) > 0 {
 		steps = append(steps, aptStep(list, b))
 	}
-	return steps
+	if needsConda(spec, b) {
+		conda, err := condaStep(spec, b, python)
+		if err != nil {
+			return nil, err
+		}
+		steps = append(steps, conda)
+	}
+	return steps, nil
 }
 
 func aptStep(list []string, b base.Info) Step {

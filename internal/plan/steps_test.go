@@ -5,16 +5,27 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/imgspecd/imgspecd/internal/base"
 	"github.com/imgspecd/imgspecd/internal/imagespec"
 )
 
+// below is Below for a project with Python 3.12.
+func below(t *testing.T, kwargs string, b base.Info) []Step {
+	t.Helper()
+	steps, err := Below(spec(t, kwargs), b, "3.12")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return steps
+}
+
 func TestAptIsExecutedOnTheBaseAlone(t *testing.T) {
 	b := debian()
-	steps := Below(spec(t, `{"requirements": "uv.lock", "apt_packages": ["git", "curl"]}`), b)
+	steps := below(t, `{"requirements": "uv.lock", "apt_packages": ["git", "curl"]}`, b)
 	if len(steps) != 1 || !strings.Contains(steps[0].Args[2], "apt-get install -y --no-install-recommends git curl") {
 		t.Fatalf("%+v", steps)
 	}
-	key := func(kwargs, on string) string { return Below(spec(t, kwargs), b)[0].On(on).Key }
+	key := func(kwargs, on string) string { return below(t, kwargs, b)[0].On(on).Key }
 	first := key(`{"requirements": "uv.lock", "apt_packages": ["git", "curl"], "env": {"A": "b"}}`, "sha256:a")
 	for name, same := range map[string]bool{
 		key(`{"requirements": "poetry.lock", "apt_packages": ["git", "curl"]}`, "sha256:a"): true,
@@ -25,7 +36,7 @@ func TestAptIsExecutedOnTheBaseAlone(t *testing.T) {
 			t.Errorf("same key: %v, want %v", name == first, same)
 		}
 	}
-	if len(Below(spec(t, `{"requirements": "uv.lock", "apt_packages": []}`), b)) != 0 {
+	if len(below(t, `{"requirements": "uv.lock", "apt_packages": []}`, b)) != 0 {
 		t.Error("an empty list is executed")
 	}
 }

@@ -23,7 +23,7 @@ func (t *tree) settle(in Input, env variables, user account) error {
 	for _, dir := range []string{"/root", "/home", "/opt/micromamba"} {
 		t.chown(dir, user.UID)
 	}
-	if _, ok := in.Base.Files[runtimeDir]; ok {
+	if f, ok := in.Base.Files[runtimeDir]; ok && f.UID != user.UID {
 		t.notes = append(t.notes, "what the base has in "+runtimeDir+" keeps its owner; the default builder would give it to "+userName)
 	}
 	switch {

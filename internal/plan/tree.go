@@ -42,6 +42,15 @@ func (t *tree) put(f File) {
 	t.changed[f.Path] = true
 }
 
+// remove takes a path away, with all below it.
+func (t *tree) remove(p string) {
+	for _, below := range t.under(p) {
+		delete(t.files, below)
+		delete(t.changed, below)
+	}
+	t.put(File{Path: p, Gone: true})
+}
+
 // above makes the missing directories over a path, as root would.
 func (t *tree) above(p string) {
 	for _, d := range parents(p) {
@@ -112,7 +121,10 @@ func (t *tree) layer() []File {
 	clear(t.changed)
 	files := t.list(slices.Sorted(maps.Keys(paths)))
 	for p := range paths { // what one layer hides, a higher one must not: that would be this layer's own
-		if f := t.files[p]; f.Opaque {
+		f := t.files[p]
+		if f.Gone {
+			delete(t.files, p)
+		} else if f.Opaque {
 			f.Opaque = false
 			t.files[p] = f
 		}

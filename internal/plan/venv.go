@@ -33,11 +33,15 @@ func Prefix(spec imagespec.Spec) string {
 // scheme is where packages go in a virtual environment of that Python.
 func scheme(prefix string, python *base.Python) wheel.Scheme {
 	name := "python" + minor(python.Version)
+	headers := prefix + "/include/site/" + name
+	if prefix == runtimeDir && strings.HasPrefix(python.Path, runtimeDir+"/") {
+		headers = prefix + "/include/" + name + threads(python) // it is no virtual environment
+	}
 	return wheel.Scheme{
 		Prefix:       prefix,
 		SitePackages: prefix + "/lib/" + name + threads(python) + "/site-packages",
 		Scripts:      prefix + "/bin",
-		Headers:      prefix + "/include/site/" + name,
+		Headers:      headers,
 		Interpreter:  prefix + "/bin/python",
 	}
 }
