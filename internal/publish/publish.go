@@ -10,12 +10,9 @@ package publish
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/empty"
-	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/imgspecd/imgspecd/internal/progress"
@@ -38,22 +35,6 @@ type Content interface {
 	Digest() (v1.Hash, error)
 	Size() (int64, error)
 	RawManifest() ([]byte, error)
-}
-
-// Together returns the content of a name that means all of these images: the one there is, or an index of them in their order.
-func Together(images []v1.Image) (Content, error) {
-	if len(images) == 1 {
-		return images[0], nil
-	}
-	index := mutate.IndexMediaType(empty.Index, types.OCIImageIndex)
-	for _, img := range images {
-		cfg, err := img.ConfigFile()
-		if err != nil {
-			return nil, fmt.Errorf("make an index: %w", err)
-		}
-		index = mutate.AppendManifests(index, mutate.IndexAddendum{Add: img, Descriptor: v1.Descriptor{Platform: cfg.Platform()}})
-	}
-	return index, nil
 }
 
 // Receipt is what a place says of an image, and what it cost to put it there.

@@ -4,17 +4,22 @@ import (
 	"archive/tar"
 	"bytes"
 	"debug/elf"
+	"encoding/json"
 	"errors"
 	"io"
 	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/layout"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
 
 	"github.com/imgspecd/imgspecd/api"
 )
@@ -245,6 +250,170 @@ func bothImages(t *testing.T, img api.Image) (layersOf [2][]string) {
 		t.Errorf("the images share %d layers", shared)
 	}
 	return layersOf
+}
+
+// What no lock pins is pinned for each platform.
+func TestPlatformsOfPackages(t *testing.T) {
+	need(t, varUV, varFlytekit, varMulti)
+	d := startDaemon(t, "IMGSPECD_DOCKER_USE=never", "IMGSPECD_UV_PATH="+os.Getenv(varUV))
+	p := newProject(t, spec{name: "packages-" + random(), base: os.Getenv(varMulti)}).on("linux/arm64,linux/amd64")
+	p.edit("workflow.py", `requirements="uv.lock"`, `packages=["markupsafe==3.0.2", "numpy==2.2.1"]`)
+	img := d.ready(d.watch(p.dir).Label, "", "layout")
+	l, err := layout.FromPath(d.state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	digest, err := v1.NewHash(img.Digest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := l.ImageIndex()
+	if err != nil {
+		t.Fatal(err)
+	}
+	index, err := all.ImageIndex(digest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := index.IndexManifest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, arch := range []string{"arm64", "amd64"} {
+		one, err := index.Image(m.Manifests[i].Digest)
+		if err != nil {
+			t.Fatal(err)
+		}
+		holds(t, one, arch)
+	}
+}
+
+// A free-threaded Python gets the wheels built for it, into the directory where it looks. None is to be had here, so
+// the base holds one that says of itself what such a build says, and is not run.
+func TestFreeThreaded(t *testing.T) {
+	need(t, varUV, varFlytekit, varRegistry, varPython314)
+	tag := os.Getenv(varRegistry) + "/t-" + random() + "/python:3.14t"
+	img, err := mutate.AppendLayers(pull(t, os.Getenv(varPython314)), freeThreaded(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ref, err := name.ParseReference(tag)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := remote.Write(ref, img, remote.WithContext(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	forgetRemote(t, tag)
+	d := startDaemon(t, "IMGSPECD_DOCKER_USE=never")
+	p := newProject(t, spec{name: "free-" + random(), base: tag}, "markupsafe==3.0.3", "click==8.1.8").lock()
+	made := inLayout(t, d.state, d.ready(d.watch(p.dir).Label, "", "layout").Digest)
+	files := map[string]string{}
+	layers, err := made.Layers()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range layers[3:] {
+		r, err := l.Uncompressed()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for tr := tar.NewReader(r); ; {
+			h, err := tr.Next()
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			files[strings.TrimPrefix(h.Name, "/")] = h.Linkname
+		}
+		r.Close()
+	}
+	for want, link := range map[string]string{
+		"root/.venv/lib/python3.14t/site-packages/markupsafe/_speedups.cpython-314t-x86_64-linux-gnu.so": "",
+		"root/.venv/lib/python3.14t/site-packages/click/core.py":                                         "",
+		"root/.venv/bin/python3.14t": "python",
+		"root/.venv/bin/python":      "/usr/local/bin/python3.14t",
+	} {
+		if got, ok := files[want]; !ok || got != link {
+			t.Errorf("%s: %t, %q", want, ok, got)
+		}
+	}
+}
+
+// freeThreaded is a layer with a python3.14t that python3 leads to.
+func freeThreaded(t *testing.T) v1.Layer {
+	t.Helper()
+	var b bytes.Buffer
+	tw := tar.NewWriter(&b)
+	text := "\x7fELF\x00%.80s free-threading build (%.80s) %.80s\x003.14.6\x00"
+	for _, h := range []tar.Header{
+		{Name: "usr/local/bin/python3.14t", Mode: 0o755, Size: int64(len(text))},
+		{Name: "usr/local/bin/python3", Typeflag: tar.TypeSymlink, Linkname: "python3.14t"},
+	} {
+		if err := tw.WriteHeader(&h); err != nil {
+			t.Fatal(err)
+		}
+		if h.Size > 0 {
+			_, _ = io.WriteString(tw, text) // into memory
+		}
+	}
+	if err := tw.Close(); err != nil {
+		t.Fatal(err)
+	}
+	l, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b.Bytes())), nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+// The index is what BuildKit makes of the same argument, which is what `docker build --platform` leads to.
+func TestIndexAsBuildKit(t *testing.T) {
+	need(t, varUV, varFlytekit, varRegistry, varMulti, varBuildKit)
+	buildctl := filepath.Join(os.Getenv("IMGSPECD_RIG_DIR"), "bin", "buildctl")
+	if _, err := os.Stat(buildctl); err != nil {
+		t.Skip("there is no buildctl")
+	}
+	const platform = "linux/arm64,linux/x86_64"
+	theirs := os.Getenv(varRegistry) + "/t-" + random() + "/theirs:1"
+	p := newProject(t, spec{name: "same", registry: os.Getenv(varRegistry) + "/t-" + random(), base: os.Getenv(varMulti)}, "click==8.1.8").on(platform).lock()
+	p.write("Dockerfile", "FROM "+os.Getenv(varMulti)+"\nENV A=1\n")
+	command{dir: p.dir}.run(t, buildctl, "--addr", os.Getenv(varBuildKit), "build", "--progress=plain", "--frontend=dockerfile.v0", "--local=context=.", "--local=dockerfile=.",
+		"--opt=platform="+platform, "--output=type=image,name="+theirs+",push=true,oci-mediatypes=true,registry.insecure=true")
+	forgetRemote(t, theirs)
+	d := startDaemon(t, "IMGSPECD_DOCKER_USE=never")
+	ours := d.ready(d.watch(p.dir).Label, "", "registry").Name
+	forgetRemote(t, ours)
+	if a, b := shape(t, ours), shape(t, theirs); a != b {
+		t.Errorf("ours is %s, BuildKit's %s", a, b)
+	}
+}
+
+// shape is all of an index but digests and sizes.
+func shape(t *testing.T, image string) string {
+	t.Helper()
+	ref, err := name.ParseReference(image)
+	if err != nil {
+		t.Fatal(err)
+	}
+	index, err := remote.Index(ref, remote.WithContext(t.Context()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := index.IndexManifest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range m.Manifests {
+		m.Manifests[i].Digest, m.Manifests[i].Size = v1.Hash{}, 0
+	}
+	b, err := json.Marshal(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
 }
 
 // On musl, packages are those that were built for it.
