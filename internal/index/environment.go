@@ -14,6 +14,7 @@ const PyPI = "https://pypi.org/simple"
 // Settings is what the environment says of indexes.
 type Settings struct {
 	Default string  // an index's URL; empty: none is named
+	Name    string  // of the default index; may be empty
 	Extra   []Index // before the default, in this order
 	Named   []NamedLogin
 	Keyring bool // ask the keyring command
@@ -29,7 +30,8 @@ func FromEnvironment(environ []string) Settings {
 		}
 	}
 	var s Settings
-	s.Default = split(first(env, "UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL")).URL
+	def := split(first(env, "UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL"))
+	s.Default, s.Name = def.URL, def.Name
 	for _, name := range []string{"UV_INDEX", "UV_EXTRA_INDEX_URL"} {
 		for _, f := range strings.Fields(env[name]) {
 			s.Extra = append(s.Extra, split(f))
@@ -47,11 +49,11 @@ func FromEnvironment(environ []string) Settings {
 
 // Indexes lists every index of s in the order in which they are asked.
 func (s Settings) Indexes() []Index {
-	def := s.Default
-	if def == "" {
-		def = PyPI
+	def := Index{Name: s.Name, URL: s.Default}
+	if def.URL == "" {
+		def.URL = PyPI
 	}
-	return append(slices.Clone(s.Extra), Index{URL: def})
+	return append(slices.Clone(s.Extra), def)
 }
 
 func namedLogins(env map[string]string) []NamedLogin {

@@ -34,6 +34,10 @@ func TestFromEnvironment(t *testing.T) {
 			}
 		})
 	}
+	named := FromEnvironment([]string{"UV_DEFAULT_INDEX=house=https://h/simple", "UV_INDEX=https://x"}).Indexes()
+	if d := cmp.Diff([]Index{{"", "https://x"}, {"house", "https://h/simple"}}, named); d != "" {
+		t.Error(d) // by its name it has a login
+	}
 	if got := (Settings{}).Indexes(); len(got) != 1 || got[0].URL != PyPI {
 		t.Errorf("indexes %v", got)
 	}

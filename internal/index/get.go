@@ -144,7 +144,7 @@ func parseContentRange(s string) (start, total int64, ok bool) {
 		return start, -1, true
 	}
 	total, err = strconv.ParseInt(size, 10, 64)
-	return start, total, err == nil && total >= 0
+	return start, total, err == nil && total > start
 }
 
 // strongETag returns an ETag that If-Range may use (RFC 9110, 13.1.5), else "".

@@ -36,7 +36,7 @@ func TestCredentialsLeaveNoTrace(t *testing.T) {
 	need(t, varUV, varFlytekit, varBase)
 	tests := map[string]struct {
 		lock bool // uv.lock; else packages
-		how  func(t *testing.T, d *daemon, h *house, c canary) (pipIndex string)
+		how  func(t *testing.T, d *daemon, h *house, c canary) (index string)
 	}{
 		"uv.lock, netrc":  {lock: true, how: netrc},
 		"packages, netrc": {how: netrc},
@@ -47,6 +47,12 @@ func TestCredentialsLeaveNoTrace(t *testing.T) {
 			d.env = append(d.env, "UV_INDEX_HOUSE_USERNAME="+c.user, "UV_INDEX_HOUSE_PASSWORD="+c.password)
 			return h.URL + "/simple"
 		}},
+		"uv.lock, keyring":  {lock: true, how: keyring},
+		"packages, keyring": {how: keyring},
+		"packages, UV_INDEX_HOUSE": {how: func(_ *testing.T, d *daemon, h *house, c canary) string {
+			d.env = append(d.env, "UV_DEFAULT_INDEX=house="+h.URL+"/simple", "UV_INDEX_HOUSE_USERNAME="+c.user, "UV_INDEX_HOUSE_PASSWORD="+c.password)
+			return ""
+		}},
 		"packages, UV_INDEX with a login": {how: func(_ *testing.T, d *daemon, h *house, c canary) string {
 			d.env = append(d.env, "UV_DEFAULT_INDEX="+strings.Replace(h.URL, "://", "://"+c.user+":"+c.password+"@", 1)+"/simple")
 			return ""
@@ -54,20 +60,20 @@ func TestCredentialsLeaveNoTrace(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			h, c := newHouse(t), newCanary()
 			h.put(t, "needle", map[string]string{"needle.py": "x = 1\n"})
 			h.put(t, "pip", map[string]string{"pip.py": "x = 1\n"})
 			h.put(t, "flytekit", map[string]string{"flytekit.py": "x = 1\n"})
 			h.login.Store(c)
 			d := newDaemon(t, "IMGSPECD_DOCKER_USE=never", "IMGSPECD_UV_PATH="+os.Getenv(varUV))
-			pipIndex := tt.how(t, d, h, c)
+			index := tt.how(t, d, h, c)
 			p := newProject(t, spec{name: "canary", base: os.Getenv(varBase)})
 			if tt.lock {
-				p.private(h, d.env)
+				p.private(index, d.env)
 			} else {
-				index := ""
-				if pipIndex != "" {
-					index = fmt.Sprintf(", pip_index=%q", pipIndex)
+				if index != "" {
+					index = fmt.Sprintf(", pip_index=%q", index)
 				}
 				p.write("workflow.py", fmt.Sprintf("from flytekit import ImageSpec\n\nimage = ImageSpec(name=\"canary\", base_image=%q, packages=[\"needle==1.0\", \"flytekit==1.0\"]%s)\n", os.Getenv(varBase), index))
 			}
@@ -111,11 +117,26 @@ func netrc(t *testing.T, d *daemon, h *house, c canary) string {
 	return h.URL + "/simple"
 }
 
-// private writes a project whose only index is h, and its lock.
-func (p *project) private(h *house, env []string) {
+// keyring puts a keyring's command line on the daemon's PATH. It knows the password of one user of the index, whom the address names.
+func keyring(t *testing.T, d *daemon, h *house, c canary) string {
+	t.Helper()
+	bin := filepath.Join(d.home, "bin")
+	script := fmt.Sprintf("#!/bin/sh\ncase \"$1 $3 $2\" in\n\"get %s %s\"*|\"get %s %s\") echo %s;;\n*) exit 1;;\nesac\n", c.user, h.URL, c.user, strings.TrimPrefix(h.URL, "http://"), c.password)
+	if err := os.Mkdir(bin, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(bin, "keyring"), []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	d.env = append(d.env, "PATH="+bin+":"+os.Getenv("PATH"), "UV_KEYRING_PROVIDER=subprocess")
+	return strings.Replace(h.URL, "://", "://"+c.user+"@", 1) + "/simple"
+}
+
+// private writes a project with one index only, and its lock.
+func (p *project) private(index string, env []string) {
 	p.t.Helper()
 	p.write("pyproject.toml", fmt.Sprintf("[project]\nname = \"demo\"\nversion = \"0.1.0\"\nrequires-python = \">=3.10\"\ndependencies = [\"needle\"]\n\n"+
-		"[tool.uv]\npackage = false\n\n[[tool.uv.index]]\nname = \"house\"\nurl = %q\ndefault = true\n", h.URL+"/simple"))
+		"[tool.uv]\npackage = false\n\n[[tool.uv.index]]\nname = \"house\"\nurl = %q\ndefault = true\n", index))
 	command{dir: p.dir, env: append(env, "UV_PYTHON="+os.Getenv(varFlytekit), "UV_PYTHON_DOWNLOADS=never")}.run(p.t, os.Getenv(varUV), "lock")
 }
 
