@@ -20,8 +20,8 @@ import (
 
 // Where the process of a batch sees its two directories.
 const (
-	BatchIn  = "/run/imgspecd/in"
-	BatchOut = "/run/imgspecd/out"
+	BatchIn  = "/run/imgspecd-bytecode/in"
+	BatchOut = "/run/imgspecd-bytecode/out"
 )
 
 // The files in them.
