@@ -18,21 +18,25 @@ import (
 // machine is what the bench works with; test/run --env sets the variables.
 type machine struct {
 	binary   string // imgspecd
+	bytecode string // its setting
 	registry string
 	base     string // path of the base in the registry
 	uv       string
 	python   string // with flytekit
+	docker   string // an engine in which images are tried; empty: none
 	ca       string
 	bin      string // buildkitd and buildctl
 	work     string // everything that is written
 }
 
-func newMachine(binary string) (machine, error) {
+func newMachine(binary, bytecode string) (machine, error) {
 	m := machine{
 		binary:   binary,
+		bytecode: bytecode,
 		registry: os.Getenv("IMGSPECD_TEST_REGISTRY"),
 		uv:       os.Getenv("IMGSPECD_TEST_UV"),
 		python:   os.Getenv("IMGSPECD_TEST_FLYTEKIT_PYTHON"),
+		docker:   os.Getenv("IMGSPECD_TEST_DOCKER"),
 		ca:       os.Getenv("IMGSPECD_TEST_CA_BUNDLE"),
 		bin:      filepath.Join(os.Getenv("IMGSPECD_RIG_DIR"), "bin"),
 	}

@@ -37,21 +37,22 @@ func main() {
 	peerRuns := flag.Int("peer", 2, "changes of one package, for the peer (some 50 s each); negative: no peer at all")
 	idle := flag.Duration("idle", 30*time.Second, "how long to watch the daemon do nothing")
 	only := flag.String("only", "", "peer or imgspecd: leave the other out")
+	bytecode := flag.String("bytecode", "auto", "auto, on or off: imgspecd's setting of that name")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, *binary, min(*changes, len(versions)-1), *peerRuns, *idle, *only); err != nil {
+	if err := run(ctx, *binary, *bytecode, min(*changes, len(versions)-1), *peerRuns, *idle, *only); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, binary string, changes, peerRuns int, idle time.Duration, only string) error {
+func run(ctx context.Context, binary, bytecode string, changes, peerRuns int, idle time.Duration, only string) error {
 	binary, err := filepath.Abs(binary)
 	if err != nil {
 		return err
 	}
-	m, err := newMachine(binary)
+	m, err := newMachine(binary, bytecode)
 	if err != nil {
 		return err
 	}
@@ -148,7 +149,13 @@ func measureOurs(ctx context.Context, m machine, s *scale, proj *project, change
 	if err := o.stop(); err != nil {
 		return err
 	}
+	if err := proj.save(0); err != nil {
+		return err
+	}
 	if err := measureWarm(ctx, m, s, proj, o.wheels(), r); err != nil {
+		return err
+	}
+	if err := measureImports(ctx, m, s, proj, o.wheels(), r); err != nil {
 		return err
 	}
 	return o.remove()
@@ -173,28 +180,12 @@ func measureIdle(ctx context.Context, o *ours, idle time.Duration, r *report) er
 
 // measureWarm builds from nothing but the downloaded wheels: what making layers costs.
 func measureWarm(ctx context.Context, m machine, s *scale, proj *project, wheels string, r *report) error {
-	if err := proj.save(0); err != nil {
-		return err
-	}
 	for range 5 {
 		o, err := startOurs(ctx, m, s, wheels)
 		if err != nil {
 			return err
 		}
-		img, err := func() (api.Image, error) {
-			if _, err := o.AddProject(ctx, api.AddProject{Dir: proj.dir}); err != nil {
-				return api.Image{}, err
-			}
-			images, err := o.Images(ctx)
-			if err != nil || len(images) != 1 {
-				return api.Image{}, fmt.Errorf("%d images (%w)", len(images), err)
-			}
-			// The registry has this image, so it is ready there; what is asked for is the layers.
-			if _, err := o.StartBuild(ctx, api.StartBuild{Image: images[0].Label, Force: true}); err != nil {
-				return api.Image{}, err
-			}
-			return o.Image(ctx, images[0].Label, 5*time.Minute)
-		}()
+		img, err := o.force(ctx, proj)
 		if err != nil {
 			return err
 		}

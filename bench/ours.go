@@ -60,7 +60,7 @@ func (o *ours) start(ctx context.Context) error {
 	o.cmd.Env = slices.DeleteFunc(os.Environ(), func(kv string) bool {
 		return strings.HasPrefix(kv, "IMGSPECD_") || strings.HasPrefix(kv, "DOCKER_") || strings.HasPrefix(kv, "XDG_")
 	})
-	o.cmd.Env = append(o.cmd.Env, "HOME="+o.dir, "IMGSPECD_STATE_DIR="+o.state(), "IMGSPECD_SOCKET="+o.Socket, "IMGSPECD_DOCKER_USE=never")
+	o.cmd.Env = append(o.cmd.Env, "HOME="+o.dir, "IMGSPECD_STATE_DIR="+o.state(), "IMGSPECD_SOCKET="+o.Socket, "IMGSPECD_DOCKER_USE=never", "IMGSPECD_BYTECODE="+o.m.bytecode)
 	o.cmd.Stdout, o.cmd.Stderr = log, log
 	if err := o.cmd.Start(); err != nil {
 		return err
@@ -126,6 +126,22 @@ func (o *ours) until(ctx context.Context, old string, act func() error) (api.Ima
 		}
 	}
 	return api.Image{}, s, errors.New("the events ended")
+}
+
+// force makes the layers of a project that the daemon does not know yet.
+func (o *ours) force(ctx context.Context, proj *project) (api.Image, error) {
+	if _, err := o.AddProject(ctx, api.AddProject{Dir: proj.dir}); err != nil {
+		return api.Image{}, err
+	}
+	images, err := o.Images(ctx)
+	if err != nil || len(images) != 1 {
+		return api.Image{}, fmt.Errorf("%d images (%w)", len(images), err)
+	}
+	// The registry has this image, so it is ready there; what is asked for is the layers.
+	if _, err := o.StartBuild(ctx, api.StartBuild{Image: images[0].Label, Force: true}); err != nil {
+		return api.Image{}, err
+	}
+	return o.Image(ctx, images[0].Label, 5*time.Minute)
 }
 
 // stats returns what an image's last build cost, by the daemon's own account.

@@ -22,6 +22,7 @@ type report struct {
 	ourCold, ourChange   []sample
 	changed              api.Stats // of the last change
 	warm                 []api.Stats
+	started              []started
 	p50, p99             time.Duration
 	idleFor, idleCPU     time.Duration
 	idleRSS, restartRSS  int64
@@ -45,6 +46,11 @@ func (r *report) print(out io.Writer) {
 		row("last change, by the daemon\t%d of %d layers made, %d wheels fetched; read %d ms, build %d ms, publish %d ms, in all %d ms",
 			r.changed.LayersMade, r.changed.Layers, r.changed.Fetched, r.changed.ReadMS, r.changed.BuildMS, r.changed.PublishMS, r.changed.TotalMS)
 		row("layers from downloaded wheels\t%s", r.warmText())
+		for _, st := range r.started {
+			for i, what := range imports {
+				row("import %s, bytecode = %s\t%s", what, st.bytecode, spread(st.took[i]))
+			}
+		}
 		row("idle for %v\t%v of processor time, %s resident; %s after a restart", r.idleFor, r.idleCPU, bytesText(r.idleRSS), bytesText(r.restartRSS))
 		row("GET /v1/images/{ref}\tmedian %v, p99 %v", r.p50.Round(time.Microsecond), r.p99.Round(time.Microsecond))
 	}
