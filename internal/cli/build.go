@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -14,14 +16,15 @@ import (
 )
 
 func (a *app) buildCmd() *cobra.Command {
-	var force, push, refresh, noWait, noDaemon bool
+	var force, push, refresh, noWait, noDaemon, cancel bool
 	wait, timeout := true, ""
 	cmd := &cobra.Command{
 		Use:   "build [IMAGE|DIR]",
 		Short: "Build now, and print the reference when it is ready",
 		Long: `Builds one image, or all of a project (default: the one around this directory),
 and prints the references of those that are ready. What is ready already is not
-built again. --no-daemon does the whole job in this process, for CI.`,
+built again. --no-daemon does the whole job in this process, for CI. --cancel ends
+the builds that are under way instead; what they have made is kept.`,
 		Example: `  imgspecd build
   imgspecd build churn-model/train --push
   imgspecd build --no-daemon . --timeout=10m`,
@@ -33,6 +36,9 @@ built again. --no-daemon does the whole job in this process, for CI.`,
 				return err
 			}
 			j := &job{req: api.StartBuild{Force: force, Push: push, Refresh: refresh}}
+			if cancel && (noDaemon || force || push || refresh || noWait) {
+				return usage("--cancel goes with no other flag of build")
+			}
 			if noDaemon {
 				return a.buildHere(cmd, j, first(args), limit)
 			}
@@ -41,6 +47,9 @@ built again. --no-daemon does the whole job in this process, for CI.`,
 			}
 			if err := j.aim(cmd.Context(), first(args)); err != nil {
 				return err
+			}
+			if cancel {
+				return a.cancel(cmd.Context(), j)
 			}
 			if noWait || !wait {
 				return a.start(cmd.Context(), j)
@@ -55,6 +64,7 @@ built again. --no-daemon does the whole job in this process, for CI.`,
 	f.BoolVar(&wait, "wait", true, "wait until the images are ready")
 	f.BoolVar(&noWait, "no-wait", false, "start the builds, print their IDs, and do not wait")
 	f.StringVar(&timeout, "timeout", "", "wait at most so long (e.g. 10m); the daemon goes on building")
+	f.BoolVar(&cancel, "cancel", false, "end the builds under way instead")
 	f.BoolVar(&noDaemon, "no-daemon", false, "do the whole job in this process; the argument is a directory")
 	return cmd
 }
@@ -95,6 +105,44 @@ func (a *app) start(ctx context.Context, j *job) error {
 	return a.print(withLists(list), text)
 }
 
+// cancel ends the builds under way of what a job is about.
+func (a *app) cancel(ctx context.Context, j *job) error {
+	images, err := j.images(ctx)
+	if err != nil {
+		return err
+	}
+	list := withLists(api.BuildList{})
+	seen := map[string]bool{}
+	for _, im := range images {
+		if im.State.Final() || im.Build == "" || seen[im.Build] {
+			continue
+		}
+		seen[im.Build] = true
+		b, err := j.d.CancelBuild(ctx, im.Build)
+		if err != nil {
+			return err
+		}
+		list.Builds = append(list.Builds, b)
+		if !a.json {
+			a.note("%s", strings.TrimSuffix(statusView{screen: a.err, now: a.Now()}.part(part{label: b.Label, build: &b}), "\n"))
+		}
+	}
+	if len(list.Builds) == 0 && !a.json {
+		a.note("nothing is being built")
+	}
+	return a.print(list, "")
+}
+
+// images are those that a job is about.
+func (j *job) images(ctx context.Context) ([]api.Image, error) {
+	if j.req.Image != "" {
+		im, err := j.d.Image(ctx, j.req.Image, 0)
+		return []api.Image{im}, err
+	}
+	_, images, err := inDir(ctx, j.d, j.req.Dir)
+	return images, err
+}
+
 // buildHere does the whole job with an engine in this process.
 func (a *app) buildHere(cmd *cobra.Command, j *job, arg string, limit time.Duration) (err error) {
 	dir, err := absolute(arg)
@@ -107,6 +155,11 @@ func (a *app) buildHere(cmd *cobra.Command, j *job, arg string, limit time.Durat
 	}
 	defer func() { err = errors.Join(err, end()) }()
 	j.d, j.here, j.req.Dir = d, true, dir
+	cfg, _, err := a.config(dir)
+	if err != nil {
+		return err
+	}
+	j.logs = filepath.Join(cfg.StateDir, "logs")
 	req, err := a.recorded(cmd.Context(), d, api.AddProject{Dir: dir})
 	if err != nil {
 		return err
@@ -181,6 +234,12 @@ func (a *app) watchJob(ctx context.Context, j *job) error {
 			if text := v.part(p); p.name()+string(p.state()) != said[p.label] {
 				said[p.label] = p.name() + string(p.state())
 				fmt.Fprint(a.Stderr, text)
+			}
+			for _, step := range p.image.Progress {
+				if key := p.label + " " + step.Target; step.Step == executeStep && said[key] == "" {
+					said[key] = "begun"
+					fmt.Fprintln(a.Stderr, "  "+v.step(p.image, api.Progress{Step: step.Step, Target: step.Target}))
+				}
 			}
 		}
 	})

@@ -196,6 +196,7 @@ func (a *app) finish(ctx context.Context, err error) int {
 		return code
 	}
 	fmt.Fprintf(a.Stderr, "%s %s\n", a.err.paint(bad, "imgspecd:"), clean(e.Message))
+	fmt.Fprint(a.Stderr, statusView{screen: a.err}.output("  ", e.Output))
 	if e.Hint != "" {
 		fmt.Fprint(a.Stderr, a.err.para(a.err.arrow+" ", normal, clean(e.Hint)))
 	}

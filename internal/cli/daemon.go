@@ -29,6 +29,7 @@ type Daemon interface {
 	Image(ctx context.Context, ref string, wait time.Duration) (api.Image, error)
 	StartBuild(context.Context, api.StartBuild) (api.BuildList, error)
 	Build(ctx context.Context, id string) (api.Build, error)
+	CancelBuild(ctx context.Context, id string) (api.Build, error)
 	Log(ctx context.Context, id string, follow bool) (io.ReadCloser, error)
 	Events(context.Context, client.EventsOptions) iter.Seq2[api.Event, error]
 	Explain(context.Context, api.Explain) (api.Explanation, error)

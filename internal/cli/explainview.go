@@ -149,6 +149,7 @@ func (s screen) madeOf(e api.PlatformPlan) string {
 		parts = slices.DeleteFunc(parts, func(p string) bool { return p == "" || p == "Python " })
 		b.WriteString(s.field("", s.paint(quiet, clean(strings.Join(parts, ", ")))))
 	}
+	b.WriteString(s.steps(e.Steps))
 	if len(e.Packages) > 0 {
 		var total int64
 		for _, p := range e.Packages {

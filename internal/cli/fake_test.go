@@ -91,6 +91,10 @@ func (f *fakeDaemon) Build(_ context.Context, id string) (api.Build, error) {
 	return api.Build{}, &api.Error{Code: api.CodeNotFound, Message: "no build " + id}
 }
 
+func (f *fakeDaemon) CancelBuild(ctx context.Context, id string) (api.Build, error) {
+	return f.Build(ctx, id)
+}
+
 func (f *fakeDaemon) Log(context.Context, string, bool) (io.ReadCloser, error) {
 	return io.NopCloser(strings.NewReader(f.log)), nil
 }

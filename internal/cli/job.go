@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -12,7 +13,8 @@ import (
 // job is what one `imgspecd build` asked for, and how far it is.
 type job struct {
 	d     Daemon
-	here  bool // the engine is in this process, and ends with it
+	here  bool   // the engine is in this process, and ends with it
+	logs  string // of here: the directory of the builds' logs
 	req   api.StartBuild
 	parts []part
 }
@@ -28,7 +30,7 @@ func (j *job) goesOn() string {
 // part is one image of a job.
 type part struct {
 	label string
-	here  bool       // as in job
+	logs  string     // as in job
 	build *api.Build // the newest of it; nil where none was needed or possible
 	image api.Image  // as last heard; its zero value until then
 }
@@ -58,10 +60,10 @@ func (j *job) start(ctx context.Context) error {
 		return err
 	}
 	for _, b := range list.Builds {
-		j.parts = append(j.parts, part{label: b.Label, here: j.here, build: &b})
+		j.parts = append(j.parts, part{label: b.Label, logs: j.logs, build: &b})
 	}
 	for _, im := range list.Images {
-		j.parts = append(j.parts, part{label: im.Label, here: j.here, image: im})
+		j.parts = append(j.parts, part{label: im.Label, logs: j.logs, image: im})
 	}
 	if len(j.parts) > 0 || j.req.Dir == "" {
 		return nil
@@ -202,10 +204,15 @@ func (v statusView) part(p part) string {
 		return v.para(lead, normal, head+" "+v.cost(*b)) + v.below(api.Image{Label: p.label, State: api.Ready, Targets: b.Targets, Warnings: b.Warnings})
 	case b.State.Final():
 		im := api.Image{Label: p.label, State: b.State, Error: b.Error, Detail: b.Detail, Targets: b.Targets}
-		if !p.here { // where a daemon can be asked for the log
+		text := v.para(lead, normal, head)
+		switch {
+		case p.logs == "": // a daemon can be asked for the log
 			im.Build = b.ID
+			return text + v.below(im)
+		case b.Error != nil && len(b.Error.Output) > 0:
+			return text + v.below(im) + v.hint("  ", "the whole output: "+clean(filepath.Join(p.logs, b.ID+".log")))
 		}
-		return v.para(lead, normal, head) + v.below(im)
+		return text + v.below(im)
 	}
 	if b.Started != nil {
 		head += "  " + v.paint(quiet, upTime(v.now.Sub(*b.Started)))

@@ -85,7 +85,7 @@ func (a *app) copyLog(id string, log io.Reader) error {
 			if a.json {
 				werr = a.printLine(logLine{id, line})
 			} else {
-				_, werr = fmt.Fprintln(a.Stdout, clean(line))
+				_, werr = fmt.Fprintln(a.Stdout, plainLine(line))
 			}
 			if werr != nil {
 				return werr

@@ -84,6 +84,9 @@ func over(p api.Progress) bool {
 }
 
 func (v statusView) step(im api.Image, p api.Progress) string {
+	if p.Step == executeStep {
+		return v.executed(p)
+	}
 	var parts []string
 	if p.Bytes > 0 || p.BytesTotal > 0 {
 		parts = append(parts, sizeOf(p.Bytes, p.BytesTotal))

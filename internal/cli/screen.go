@@ -24,18 +24,18 @@ type screen struct {
 // glyphs are the symbols of a screen. Each stands beside a word, never alone.
 type glyphs struct {
 	good, busy, bad, wait, idle, warn string
-	dots, sep, arrow, keys            string
+	dots, sep, arrow, keys, pipe      string
 	full, empty                       string
 	spin                              []string
 }
 
 var (
 	fancy = glyphs{
-		good: "✓", busy: "◐", bad: "✗", wait: "○", idle: "–", warn: "!", dots: "…", sep: " · ", arrow: "→", keys: "↑↓",
+		good: "✓", busy: "◐", bad: "✗", wait: "○", idle: "–", warn: "!", dots: "…", sep: " · ", arrow: "→", keys: "↑↓", pipe: "│",
 		full: "█", empty: "░", spin: []string{"◐", "◓", "◑", "◒"},
 	}
 	plain = glyphs{
-		good: "+", busy: "*", bad: "x", wait: "o", idle: "-", warn: "!", dots: "..", sep: ", ", arrow: "->", keys: "up/down",
+		good: "+", busy: "*", bad: "x", wait: "o", idle: "-", warn: "!", dots: "..", sep: ", ", arrow: "->", keys: "up/down", pipe: "|",
 		full: "#", empty: ".", spin: []string{"*"},
 	}
 )

@@ -158,14 +158,10 @@ func (v statusView) below(im api.Image) string {
 			text = im.Detail // which says too when it is tried again
 		}
 		b.WriteString(v.para(lead, normal, clean(text)))
-		for _, line := range im.Error.Output {
-			b.WriteString(v.para(lead+"  | ", quiet, clean(line)))
-		}
+		b.WriteString(v.output(lead, im.Error.Output))
 		b.WriteString(v.hint(lead, im.Error.Hint))
 		if im.State == api.Failed && im.Build != "" {
-			if im.Build != "" {
-				b.WriteString(v.hint(lead, "imgspecd logs "+clean(im.Label)))
-			}
+			b.WriteString(v.hint(lead, "imgspecd logs "+clean(im.Label)))
 		}
 	case len(im.Progress) > 0:
 		b.WriteString(v.progress(im))

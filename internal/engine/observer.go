@@ -108,6 +108,9 @@ func (o *observer) due(p api.Progress) bool {
 
 func progressDetail(p api.Progress) string {
 	what := p.Step
+	if what == string(progress.Execute) {
+		return "executing " + p.Target
+	}
 	if p.Target != "" {
 		what = p.Target
 	}
