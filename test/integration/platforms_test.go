@@ -6,6 +6,7 @@ import (
 	"debug/elf"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path"
@@ -47,47 +48,29 @@ func holds(t *testing.T, img v1.Image, arch string) (needed []string) {
 	if cfg.OS != "linux" || cfg.Architecture != arch {
 		t.Errorf("the config says %s/%s, not linux/%s", cfg.OS, cfg.Architecture, arch)
 	}
-	layers, err := img.Layers()
-	if err != nil {
-		t.Fatal(err)
-	}
 	code := 0
-	for _, l := range layers[2:] { // the base's are two
-		r, err := l.Uncompressed()
+	eachFile(t, img, func(h *tar.Header, r io.Reader) {
+		if !strings.Contains(path.Base(h.Name), ".so") {
+			return
+		}
+		b, err := io.ReadAll(r)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for tr := tar.NewReader(r); ; {
-			h, err := tr.Next()
-			if errors.Is(err, io.EOF) {
-				break
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			if !strings.Contains(path.Base(h.Name), ".so") {
-				continue
-			}
-			b, err := io.ReadAll(tr)
-			if err != nil {
-				t.Fatal(err)
-			}
-			f, err := elf.NewFile(bytes.NewReader(b))
-			if err != nil {
-				t.Errorf("%s: %v", h.Name, err)
-				continue
-			}
-			if code++; f.Machine != machines[arch] {
-				t.Errorf("%s is for %v", h.Name, f.Machine)
-			}
-			libraries, err := f.ImportedLibraries()
-			if err != nil {
-				t.Errorf("%s: %v", h.Name, err)
-			}
-			needed = append(needed, libraries...)
+		f, err := elf.NewFile(bytes.NewReader(b))
+		if err != nil {
+			t.Errorf("%s: %v", h.Name, err)
+			return
 		}
-		r.Close()
-	}
+		if code++; f.Machine != machines[arch] {
+			t.Errorf("%s is for %v", h.Name, f.Machine)
+		}
+		libraries, err := f.ImportedLibraries()
+		if err != nil {
+			t.Errorf("%s: %v", h.Name, err)
+		}
+		needed = append(needed, libraries...)
+	})
 	if code < 10 {
 		t.Errorf("only %d files of machine code", code)
 	}
@@ -252,18 +235,43 @@ func bothImages(t *testing.T, img api.Image) (layersOf [2][]string) {
 	return layersOf
 }
 
-// What no lock pins is pinned for each platform.
+// What no lock pins is pinned for each platform, also on a nested base of several.
 func TestPlatformsOfPackages(t *testing.T) {
 	need(t, varUV, varFlytekit, varMulti)
 	d := startDaemon(t, "IMGSPECD_DOCKER_USE=never", "IMGSPECD_UV_PATH="+os.Getenv(varUV))
-	p := newProject(t, spec{name: "packages-" + random(), base: os.Getenv(varMulti)}).on("linux/arm64,linux/amd64")
-	p.edit("workflow.py", `requirements="uv.lock"`, `packages=["markupsafe==3.0.2", "numpy==2.2.1"]`)
-	img := d.ready(d.watch(p.dir).Label, "", "layout")
-	l, err := layout.FromPath(d.state)
+	p := newProject(t, spec{})
+	p.write("workflow.py", fmt.Sprintf(`from flytekit import ImageSpec
+
+core = ImageSpec(name="core-%[1]s", base_image=%[2]q, packages=["markupsafe==3.0.2", "six==1.17.0"], platform="linux/arm64,linux/amd64")
+image = ImageSpec(name="more-%[1]s", base_image=core, packages=["numpy==2.2.1"], platform="linux/arm64,linux/amd64")
+`, random(), os.Getenv(varMulti)))
+	label := d.spec(p.dir, "image").Label
+	img := d.ready(label, "", "layout")
+	for i, arch := range []string{"arm64", "amd64"} {
+		one := ofIndex(t, d.state, img.Digest, i)
+		holds(t, one, arch)
+		var names []string
+		for _, f := range files(t, one) {
+			if before, ok := strings.CutSuffix(f, ".dist-info/RECORD"); ok {
+				names = append(names, path.Base(before))
+			}
+		}
+		for _, want := range []string{"markupsafe-3.0.2", "numpy-2.2.1", "six-1.17.0"} {
+			if n := slices.IndexFunc(names, func(s string) bool { return strings.EqualFold(s, want) }); n < 0 {
+				t.Errorf("%s: no %s among %v", arch, want, names)
+			}
+		}
+	}
+}
+
+// ofIndex returns an image of an index that the state directory's layout has under a digest.
+func ofIndex(t *testing.T, state, digest string, i int) v1.Image {
+	t.Helper()
+	l, err := layout.FromPath(state)
 	if err != nil {
 		t.Fatal(err)
 	}
-	digest, err := v1.NewHash(img.Digest)
+	h, err := v1.NewHash(digest)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -271,7 +279,7 @@ func TestPlatformsOfPackages(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	index, err := all.ImageIndex(digest)
+	index, err := all.ImageIndex(h)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -279,12 +287,44 @@ func TestPlatformsOfPackages(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i, arch := range []string{"arm64", "amd64"} {
-		one, err := index.Image(m.Manifests[i].Digest)
+	img, err := index.Image(m.Manifests[i].Digest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return img
+}
+
+// files lists what an image's own layers hold, without a slash at the front.
+func files(t *testing.T, img v1.Image) []string {
+	t.Helper()
+	var names []string
+	eachFile(t, img, func(h *tar.Header, _ io.Reader) { names = append(names, strings.TrimPrefix(h.Name, "/")) })
+	return names
+}
+
+// eachFile reads the layers above the two of the base.
+func eachFile(t *testing.T, img v1.Image, see func(h *tar.Header, r io.Reader)) {
+	t.Helper()
+	layers, err := img.Layers()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range layers[2:] {
+		r, err := l.Uncompressed()
 		if err != nil {
 			t.Fatal(err)
 		}
-		holds(t, one, arch)
+		for tr := tar.NewReader(r); ; {
+			h, err := tr.Next()
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			see(h, tr)
+		}
+		r.Close()
 	}
 }
 
@@ -308,35 +348,15 @@ func TestFreeThreaded(t *testing.T) {
 	d := startDaemon(t, "IMGSPECD_DOCKER_USE=never")
 	p := newProject(t, spec{name: "free-" + random(), base: tag}, "markupsafe==3.0.3", "click==8.1.8").lock()
 	made := inLayout(t, d.state, d.ready(d.watch(p.dir).Label, "", "layout").Digest)
-	files := map[string]string{}
-	layers, err := made.Layers()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, l := range layers[3:] {
-		r, err := l.Uncompressed()
-		if err != nil {
-			t.Fatal(err)
-		}
-		for tr := tar.NewReader(r); ; {
-			h, err := tr.Next()
-			if errors.Is(err, io.EOF) {
-				break
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			files[strings.TrimPrefix(h.Name, "/")] = h.Linkname
-		}
-		r.Close()
-	}
+	links := map[string]string{}
+	eachFile(t, made, func(h *tar.Header, _ io.Reader) { links[strings.TrimPrefix(h.Name, "/")] = h.Linkname })
 	for want, link := range map[string]string{
 		"root/.venv/lib/python3.14t/site-packages/markupsafe/_speedups.cpython-314t-x86_64-linux-gnu.so": "",
 		"root/.venv/lib/python3.14t/site-packages/click/core.py":                                         "",
 		"root/.venv/bin/python3.14t": "python",
 		"root/.venv/bin/python":      "/usr/local/bin/python3.14t",
 	} {
-		if got, ok := files[want]; !ok || got != link {
+		if got, ok := links[want]; !ok || got != link {
 			t.Errorf("%s: %t, %q", want, ok, got)
 		}
 	}
