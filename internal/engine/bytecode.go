@@ -7,6 +7,7 @@ import (
 
 	"github.com/imgspecd/imgspecd/api"
 	"github.com/imgspecd/imgspecd/config"
+	"github.com/imgspecd/imgspecd/internal/base"
 	"github.com/imgspecd/imgspecd/internal/bytecode"
 	"github.com/imgspecd/imgspecd/internal/plan"
 )
@@ -18,11 +19,19 @@ type Pythons interface {
 
 // bytecode says how the packages of an image with that Python are compiled. Where
 // they are not though they could be, the note says why.
-func (p *Pipeline) bytecode(ctx context.Context, s Spec, version string) (code *plan.Bytecode, note string, err error) {
+func (p *Pipeline) bytecode(ctx context.Context, s Spec, image base.Python) (code *plan.Bytecode, note string, err error) {
 	mode := s.Policy.Bytecode
 	if mode == "" || mode == config.BytecodeOff || p.Pythons == nil {
 		return nil, "", nil
 	}
+	const skipped = "packages are not compiled ahead, so the first import in each container takes longer: "
+	if image.FreeThreaded { // whose files could bear the names of the other build's, and nobody has compared them
+		if mode == config.BytecodeOn {
+			return nil, "", &plan.Unsupported{Field: "base_image", Reason: "bytecode = \"on\" for a free-threaded Python", Hint: `set bytecode = "auto"`}
+		}
+		return nil, skipped + "the image's Python is a free-threaded build", nil
+	}
+	version := image.Version
 	python, ok := p.Pythons.Find(ctx, version)
 	if err := ctx.Err(); err != nil {
 		return nil, "", context.Cause(ctx)
@@ -41,5 +50,5 @@ func (p *Pipeline) bytecode(ctx context.Context, s Spec, version string) (code *
 			Hint: "uv python install " + minor + ", or put python" + minor + " on the daemon's PATH, or set bytecode = \"auto\"",
 		}
 	}
-	return nil, "packages are not compiled ahead, so the first import in each container takes longer: " + missing + " (uv python install " + minor + ")", nil
+	return nil, skipped + missing + " (uv python install " + minor + ")", nil
 }
