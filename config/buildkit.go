@@ -28,6 +28,9 @@ func (c *Config) BuildKitDefaults() []string {
 	return append(out, "unix:///run/buildkit/buildkitd.sock")
 }
 
+// SSHAgent is the socket of the agent that git over SSH asks; empty: none.
+func (c *Config) SSHAgent() string { return c.env.get("SSH_AUTH_SOCK") }
+
 func checkBuildKit(v any) error {
 	s := v.(string)
 	if s == "" {

@@ -79,6 +79,6 @@ func (b *Builder) Built(a lockfile.Artifact, w store.WheelRecord) (lockfile.Arti
 	}
 	a.Filename, a.Path, a.URL, a.Index = w.Filename, path, "", ""
 	a.Hash, a.Size = w.Digest, w.Size
-	a.Sdist, a.Source, a.Reason = false, nil, ""
+	a.Built, a.Sdist, a.Source, a.Reason = true, false, nil, ""
 	return a, nil
 }

@@ -98,9 +98,9 @@ func (ps packages) files(artifacts []lockfile.Artifact, s wheel.Scheme) ([]insta
 
 // options are those of `uv sync`, which writes REQUESTED for every package.
 func options(a lockfile.Artifact) wheel.Options {
-	o := wheel.Options{Requested: true}
+	o := wheel.Options{Requested: true, Built: a.Built}
 	if d := a.Direct; d != nil {
-		o.Direct = &wheel.Direct{URL: d.URL, Hash: d.Hash, Editable: d.Editable}
+		o.Direct = &wheel.Direct{URL: d.URL, Hash: d.Hash, Editable: d.Editable, Commit: d.Commit, Requested: d.Requested, Subdirectory: d.Subdirectory}
 	}
 	return o
 }

@@ -12,6 +12,7 @@ type Artifact struct {
 	Path  string // a file on this machine, relative to the lock's directory, when it is not downloaded
 	Hash  string // "sha256:<hex>"; empty only where the lock has none
 	Size  int64  // bytes; 0 where the lock does not say
+	Built bool   `json:",omitempty"` // a wheel that was built of what the lock pins
 	Sdist bool   // must be built before it can be installed; then Source and Reason are set
 	// Direct is set for a package that was locked by URL or path rather than found
 	// in an index: the installer then writes direct_url.json (PEP 610).
@@ -26,4 +27,8 @@ type Direct struct {
 	URL      string
 	Hash     string
 	Editable bool
+	// Of a repository: what was asked for, what it was, and where in it the project lies.
+	Commit       string `json:",omitempty"`
+	Requested    string `json:",omitempty"`
+	Subdirectory string `json:",omitempty"`
 }

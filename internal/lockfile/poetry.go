@@ -178,7 +178,7 @@ func (p *poetryPackage) artifact(c chooser) (Artifact, error) {
 		git := gitSource(a.URL)
 		git.Editable = p.develop
 		a.build(p.fromGit(), git)
-		a.Direct = &Direct{URL: a.URL, Editable: p.develop}
+		a.Direct = git.direct()
 		return a, nil
 	case "directory":
 		a.build(p.fromDirectory(p.source.URL), directorySource(p.source.URL, p.develop))

@@ -146,7 +146,7 @@ func TestPoetrySources(t *testing.T) {
 			Artifact{Filename: "odd-1.0.tar.gz", Hash: "sha256:01", Sdist: true, Reason: ident{"odd", "1.0"}.fromSdist(nil, bookworm),
 				Source: &Source{Kind: FromArchive, Cause: NoWheel}}},
 		{"git", "files = []\ndevelop = true\n[package.source]\ntype = \"git\"\nurl = \"https://example.org/odd.git\"\nreference = \"main\"\nresolved_reference = \"0123456789012345678901234567890123456789\"\nsubdirectory = \"py\"\n",
-			Artifact{URL: git, Sdist: true, Reason: ident{"odd", "1.0"}.fromGit(), Direct: &Direct{URL: git, Editable: true},
+			Artifact{URL: git, Sdist: true, Reason: ident{"odd", "1.0"}.fromGit(), Direct: &Direct{URL: "https://example.org/odd.git", Commit: "0123456789012345678901234567890123456789", Requested: "main", Subdirectory: "py"},
 				Source: &Source{Kind: FromGit, Cause: NotAWheel, Repository: "https://example.org/odd.git", Requested: "main", Subdirectory: "py", Editable: true,
 					Commit: "0123456789012345678901234567890123456789"}}},
 		{"directory", "files = []\ndevelop = true\n[package.source]\ntype = \"directory\"\nurl = \"../odd\"\n",

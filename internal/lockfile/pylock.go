@@ -149,8 +149,9 @@ func (p *pylockPackage) take(c chooser, python pypa.Version, vars map[string]str
 	switch {
 	case p.vcs != nil:
 		a.URL = p.vcs.url()
-		a.build(p.fromGit(), gitSource(a.URL))
-		a.Direct = &Direct{URL: a.URL}
+		git := gitSource(a.URL)
+		a.build(p.fromGit(), git)
+		a.Direct = git.direct()
 		return a, nil
 	case p.directory != nil:
 		dir := p.directory.dir()

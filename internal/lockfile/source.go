@@ -74,6 +74,11 @@ func gitSource(address string) Source {
 	return s
 }
 
+// direct is the origin of a git source.
+func (s Source) direct() *Direct {
+	return &Direct{URL: s.Repository, Commit: s.Commit, Requested: s.Requested, Subdirectory: s.Subdirectory}
+}
+
 // archiveSource is an archive; one that was locked by its address may hold the project in a subdirectory.
 func archiveSource(cause Cause, subdirectory string) Source {
 	return Source{Kind: FromArchive, Cause: cause, Subdirectory: subdirectory}

@@ -167,7 +167,7 @@ sdist = { hash = "sha256:00" }`,
 		{"git", `version = "1.0"
 source = { git = "https://example.org/odd?rev=main#0123456789012345678901234567890123456789" }`,
 			Artifact{Version: "1.0", URL: "https://example.org/odd?rev=main#0123456789012345678901234567890123456789", Sdist: true,
-				Direct: &Direct{URL: "https://example.org/odd?rev=main#0123456789012345678901234567890123456789"},
+				Direct: &Direct{URL: "https://example.org/odd", Commit: "0123456789012345678901234567890123456789", Requested: "main"},
 				Source: &Source{Kind: FromGit, Cause: NotAWheel, Repository: "https://example.org/odd", Commit: "0123456789012345678901234567890123456789", Requested: "main"},
 				Reason: "odd 1.0 is locked from git and has to be built from source; build a wheel of it and depend on that instead"}},
 		{"directory without a version", `source = { directory = "odd" }`,

@@ -69,7 +69,7 @@ func (u *UV) artifact(p *pkg, c chooser) (Artifact, error) {
 		return a, nil
 	}
 	if p.source.Git != "" {
-		a.URL, a.Direct = p.source.Git, &Direct{URL: p.source.Git}
+		a.URL, a.Direct = p.source.Git, gitSource(p.source.Git).direct()
 		return a, nil
 	}
 	switch onlyWheels := p.sdist == nil || p.onlyWheel(); {

@@ -17,7 +17,7 @@ var harmless = []string{
 	"name", "python_version", "builder", "env", "registry", "packages", "requirements", "base_image", "platform",
 	"pip_index", "pip_extra_index_url", "pip_extra_args", "registry_config", "entrypoint", "tag_format", "runtime_packages",
 	"builder_options", "builder_config", "apt_packages", "commands", "copy", "source_root", "source_copy_mode", "python_exec",
-	"conda_packages", "conda_channels",
+	"conda_packages", "conda_channels", "pip_secret_mounts",
 }
 
 // cudaText is flytekit's own.
@@ -150,8 +150,8 @@ func checkArtifacts(in Input) error {
 		}
 	}
 	if len(sdists) > 0 {
-		return &Unsupported{Field: "requirements", Reason: fmt.Sprintf("no wheel for CPython %s on %s, and building one is not supported: %s",
-			minor(in.Base.Python.Version), in.Base.Platform, strings.Join(sdists, "; "))}
+		return &Unsupported{Field: "requirements", Reason: "what lies in a directory of this machine is not built, and flytekit's builder does not see it either: " + strings.Join(sdists, "; "),
+			Hint: "lock it from an index, a URL or git"}
 	}
 	if len(loose) > 0 {
 		return &Unsupported{Field: "requirements", Reason: "the lock has no sha256 for " + strings.Join(loose, ", "), Hint: "run uv lock again"}

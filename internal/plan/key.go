@@ -78,6 +78,9 @@ func (p *Plan) packagesKey(l Layer) string {
 	d.number(int64(l.Parts))
 	for _, p := range l.Packages {
 		d.text(p.Name, p.Filename, p.Hash)
+		if p.Built {
+			d.text("built")
+		}
 		if p.Direct == nil {
 			d.number(0)
 			continue
@@ -86,6 +89,9 @@ func (p *Plan) packagesKey(l Layer) string {
 		d.text(p.Direct.URL, p.Direct.Hash)
 		if p.Direct.Editable {
 			d.number(1)
+		}
+		if p.Direct.Commit != "" {
+			d.text(p.Direct.Commit, p.Direct.Requested, p.Direct.Subdirectory)
 		}
 	}
 	code.hash(d)

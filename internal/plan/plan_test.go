@@ -306,7 +306,7 @@ func TestRefusals(t *testing.T) {
 		{"sdists", func(in *Input) {
 			in.Artifacts[0].Sdist, in.Artifacts[0].Reason = true, "only for Windows"
 			in.Artifacts[2].Sdist = true
-		}, false, "requirements", "no wheel for CPython 3.11 on linux/amd64, and building one is not supported: pkg000 1.0 (only for Windows); pkg002 1.0"},
+		}, false, "requirements", "what lies in a directory of this machine is not built, and flytekit's builder does not see it either: pkg000 1.0 (only for Windows); pkg002 1.0"},
 		{"no hash", func(in *Input) { in.Artifacts[1].Hash = "" }, false, "requirements", "no sha256 for pkg001 1.0"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -42,6 +42,8 @@ type Options struct {
 	// Requested writes REQUESTED. uv sets it for every package it installs, those
 	// that nobody asked for by name too.
 	Requested bool
+	// Built says that the wheel was built by uv, which then writes the settings of the build to uv_build.json.
+	Built bool
 	// Direct writes direct_url.json (PEP 610).
 	Direct *Direct
 }
@@ -51,6 +53,10 @@ type Direct struct {
 	URL      string
 	Hash     string // uv does not write it; kept for those that will
 	Editable bool
+	// Of a git repository: the commit, what was asked for (may be empty), and the project's directory in it.
+	Commit       string
+	Requested    string
+	Subdirectory string
 }
 
 // Limits bound what a wheel may ask for before anything of it is inflated.

@@ -135,6 +135,9 @@ func (p *plan) installerFiles(o Options) map[string][]byte {
 	if o.Requested {
 		files[p.w.meta("REQUESTED")] = []byte{}
 	}
+	if o.Built {
+		files[p.w.meta("uv_build.json")] = []byte("{}") // its settings: none
+	}
 	if o.Direct != nil {
 		files[p.w.meta("direct_url.json")] = o.Direct.json()
 	}
@@ -143,15 +146,31 @@ func (p *plan) installerFiles(o Options) map[string][]byte {
 
 // json is direct_url.json as uv writes it: without the hash that it knows.
 func (d *Direct) json() []byte {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	_ = e.Encode(d.URL) // a string always encodes
-	url := strings.TrimSuffix(b.String(), "\n")
+	url := quoted(d.URL)
+	if d.Commit != "" {
+		text := `{"url":` + url + `,"vcs_info":{"vcs":"git","commit_id":` + quoted(d.Commit)
+		if d.Requested != "" {
+			text += `,"requested_revision":` + quoted(d.Requested)
+		}
+		text += "}"
+		if d.Subdirectory != "" {
+			text += `,"subdirectory":` + quoted(d.Subdirectory)
+		}
+		return []byte(text + "}")
+	}
 	if d.Editable {
 		return []byte(`{"url":` + url + `,"dir_info":{"editable":true}}`)
 	}
 	return []byte(`{"url":` + url + `,"archive_info":{}}`)
+}
+
+// quoted is a string in JSON.
+func quoted(s string) string {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	_ = e.Encode(s) // a string always encodes
+	return strings.TrimSuffix(b.String(), "\n")
 }
 
 // place decides where an entry goes.

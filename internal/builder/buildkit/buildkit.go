@@ -48,6 +48,7 @@ type Deps struct {
 	TLS     TLS      // of tcp://
 	Blobs   blob.Store
 	Tmp     string // a directory for what passes through
+	SSH     string // socket of an agent that git over SSH asks; empty: none
 	CA      []byte // PEM bundle that steps see; may be empty
 	Proxy   Proxy
 	Log     *slog.Logger

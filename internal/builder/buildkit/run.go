@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -15,8 +16,8 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/moby/buildkit/client"
 	"github.com/moby/buildkit/client/llb"
-	"github.com/moby/buildkit/session"
 	"github.com/moby/buildkit/session/secrets/secretsprovider"
+	"github.com/moby/buildkit/session/sshforward/sshprovider"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/tonistiigi/fsutil"
 
@@ -227,7 +228,14 @@ func (r *run) solve(ctx context.Context, state llb.State, export client.ExportEn
 		opt.Exports = []client.ExportEntry{export}
 	}
 	if len(r.secrets) > 0 {
-		opt.Session = []session.Attachable{secretsprovider.FromMap(r.secrets)}
+		opt.Session = append(opt.Session, secretsprovider.FromMap(r.secrets))
+	}
+	if r.m.deps.SSH != "" && slices.ContainsFunc(r.step.Mounts, func(m plan.Mount) bool { return m.Git != "" }) {
+		agent, err := sshprovider.NewSSHAgentProvider([]sshprovider.AgentConfig{{ID: "default", Paths: []string{r.m.deps.SSH}}})
+		if err != nil {
+			return fmt.Errorf("reach the SSH agent: %w", err)
+		}
+		opt.Session = append(opt.Session, agent)
 	}
 	status := make(chan *client.SolveStatus)
 	watched := make(chan *watcher, 1)
