@@ -16,6 +16,7 @@ type oracleProject struct {
 	lacks        []string          // and those with which it does not
 	builds       map[string]string // packages that have to be built, with kind and cause; on both sides they are left out
 	full         bool              // only with IMGSPECD_TEST_FULL
+	by           string            // the version of uv that makes the lock; empty: the one that syncs
 }
 
 // prove makes sure that the project is of the shape for which it is here.
@@ -128,4 +129,19 @@ var oracleProjects = []oracleProject{
 	{name: "lowest versions", dependencies: []string{"requests>=2.31", "jinja2>=3.1"}, more: "[tool.uv]\nresolution = \"lowest-direct\"\n", holds: []string{"/requests-2.31.0.dist-info/"}, full: true},
 	{name: "a day of the past", dependencies: []string{"requests", "rich"}, more: "[tool.uv]\nexclude-newer = \"2024-01-01T00:00:00Z\"\n", holds: []string{"/requests-2.31.0.dist-info/"}, full: true},
 	{name: "pre-releases", dependencies: []string{"pydantic==2.12.0b1", "six"}, more: "[tool.uv]\nprerelease = \"allow\"\n", holds: []string{"/pydantic-2.12.0b1.dist-info/"}, full: true},
+	{
+		name: "lock of 0.5.1", dependencies: []string{"httpx[http2]==0.28.1", "idna<3.5; python_version < '3.12'", "uvloop==0.21.0", "six"}, holds: []string{"/h2/", "/idna-3.4.dist-info/", "/attrs/", "direct_url.json"}, lacks: []string{"/iniconfig/"},
+		more: lockedOfOld, full: true, by: "0.5.1"},
+	{
+		name: "lock of 0.6.17", dependencies: []string{"httpx[http2]==0.28.1", "idna<3.5; python_version < '3.12'", "uvloop==0.21.0", "six"}, holds: []string{"/h2/", "/idna-3.4.dist-info/", "/attrs/", "direct_url.json"}, lacks: []string{"/iniconfig/"},
+		more: lockedOfOld, full: true, by: "0.6.17"},
+	{
+		name: "lock of 0.7.22", dependencies: []string{"httpx[http2]==0.28.1", "idna<3.5; python_version < '3.12'", "uvloop==0.21.0", "six"}, holds: []string{"/h2/", "/idna-3.4.dist-info/", "/attrs/", "direct_url.json"}, lacks: []string{"/iniconfig/"},
+		more: lockedOfOld, full: true, by: "0.7.22"},
+	{
+		name: "lock of 0.8.24", dependencies: []string{"httpx[http2]==0.28.1", "idna<3.5; python_version < '3.12'", "uvloop==0.21.0", "six"}, holds: []string{"/h2/", "/idna-3.4.dist-info/", "/attrs/", "direct_url.json"}, lacks: []string{"/iniconfig/"},
+		more: lockedOfOld, full: true, by: "0.8.24"},
 }
+
+const lockedOfOld = "[dependency-groups]\ndev = [\"iniconfig\"]\nrun = [\"attrs\"]\n[tool.uv]\ndefault-groups = [\"run\"]\n[tool.uv.sources]\n" +
+	"six = { url = \"https://files.pythonhosted.org/packages/b7/ce/149a00dd41f10bc29e5921b496af8b574d8413afcd5e30dfa0ed46c2cc5e/six-1.17.0-py2.py3-none-any.whl\" }\n"

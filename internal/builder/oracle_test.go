@@ -107,7 +107,11 @@ func (o *oracle) sync(t *testing.T, p oracleProject) string {
 	text := fmt.Sprintf("[project]\nname = \"demo\"\nversion = \"1\"\nrequires-python = \">=3.10\"\ndependencies = [\"%s\"]\n%s", strings.Join(p.dependencies, `", "`), p.more)
 	o.put(t, dir, map[string]string{"pyproject.toml": text})
 	o.put(t, dir, p.files)
-	o.run(t, dir, "lock")
+	if p.by == "" {
+		o.run(t, dir, "lock")
+	} else {
+		o.run(t, dir, "tool", "run", "--from", "uv=="+p.by, "uv", "lock")
+	}
 	args := []string{"sync", "--frozen", "--no-dev", "--no-install-project"}
 	for name := range p.builds {
 		args = append(args, "--no-install-package", name)
