@@ -97,7 +97,9 @@ func (p *Pipeline) note(s Spec, pl *plan.Plan, cfg *v1.ConfigFile, before *insta
 		}
 		now.Layers = append(now.Layers, ids[i].String())
 		if l.Part <= 1 {
-			now.Packages = append(now.Packages, l.Packages...)
+			for _, a := range l.Packages {
+				now.Packages = append(now.Packages, a.WithoutLogin()) // what is kept holds no password
+			}
 		}
 	}
 	slices.SortFunc(now.Packages, func(a, b lockfile.Artifact) int { return strings.Compare(a.Name, b.Name) })

@@ -22,6 +22,18 @@ type Artifact struct {
 	Reason string
 }
 
+// WithoutLogin returns the artifact with no user and no password in its addresses, as it may be kept and shown. To be fetched, it
+// needs them from elsewhere.
+func (a Artifact) WithoutLogin() Artifact {
+	a.URL, a.Index = withoutLogin(a.URL), withoutLogin(a.Index)
+	if a.Source != nil {
+		s := *a.Source
+		s.Repository = withoutLogin(s.Repository)
+		a.Source = &s
+	}
+	return a
+}
+
 // Direct is the origin of a package as direct_url.json records it.
 type Direct struct {
 	URL      string

@@ -198,7 +198,7 @@ func (p *poetryPackage) setArchive(a *Artifact, c chooser) (err error) {
 		a.Direct = &Direct{URL: fileURL(a.Path)}
 	} else {
 		a.URL = p.source.URL
-		a.Direct = &Direct{URL: a.URL}
+		a.Direct = &Direct{URL: withoutLogin(a.URL)}
 	}
 	a.Direct.URL += subdirectory(p.source.Subdirectory)
 	if a.Filename, err = lastOfURL(p.source.URL); err != nil {

@@ -170,7 +170,7 @@ func (p *pylockPackage) takeArchive(a *Artifact, c chooser) error {
 	if err := a.setPylockFile(&f); err != nil {
 		return fmt.Errorf("package %s: %w", p.title(), err)
 	}
-	a.Direct = &Direct{URL: a.URL}
+	a.Direct = &Direct{URL: withoutLogin(a.URL)}
 	if a.Path != "" {
 		a.Direct.URL = fileURL(a.Path)
 	}

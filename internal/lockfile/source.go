@@ -3,6 +3,7 @@ package lockfile
 import (
 	"net/url"
 	"path"
+	"regexp"
 	"strings"
 )
 
@@ -76,7 +77,17 @@ func gitSource(address string) Source {
 
 // direct is the origin of a git source.
 func (s Source) direct() *Direct {
-	return &Direct{URL: s.Repository, Commit: s.Commit, Requested: s.Requested, Subdirectory: s.Subdirectory}
+	return &Direct{URL: withoutLogin(s.Repository), Commit: s.Commit, Requested: s.Requested, Subdirectory: s.Subdirectory}
+}
+
+var login = regexp.MustCompile(`^([a-zA-Z][a-zA-Z0-9+.-]*://)([^/?#@]*)@`)
+
+// withoutLogin takes user and password out of an address, as uv does before it notes one in direct_url.json. What ssh needs to get in stays.
+func withoutLogin(address string) string {
+	if m := login.FindStringSubmatch(address); m == nil || m[2] == "git" {
+		return address
+	}
+	return login.ReplaceAllString(address, "$1")
 }
 
 // archiveSource is an archive; one that was locked by its address may hold the project in a subdirectory.

@@ -80,3 +80,46 @@ func TestSourcesOfLocks(t *testing.T) {
 		})
 	}
 }
+
+// A lock keeps the logins of its addresses; what is installed does not.
+func TestDirectHasNoLogin(t *testing.T) {
+	for address, want := range map[string]string{
+		"https://u:p%40@example.org/odd-1.0-py3-none-any.whl":    "https://example.org/odd-1.0-py3-none-any.whl",
+		"https://token@example.org/odd-1.0-py3-none-any.whl":     "https://example.org/odd-1.0-py3-none-any.whl",
+		"https://example.org/a@b/odd-1.0-py3-none-any.whl?x=y@z": "https://example.org/a@b/odd-1.0-py3-none-any.whl?x=y@z",
+	} {
+		uv := string(lockOf("[[package]]\nname = \"odd\"\nversion = \"1.0\"\nsource = { url = \""+address+"\" }\nwheels = [{ url = \""+address+"\", hash = \"sha256:00\" }]\n", proj(`{ name = "odd" }`)))
+		pylock := "lock-version = \"1.0\"\ncreated-by = \"t\"\n[[packages]]\nname = \"odd\"\narchive = { url = \"" + address + "\", hashes = { sha256 = \"00\" } }\n"
+		poetry, project := poetryOf(t, "2.1", "[tool.poetry]\n", poetryPackageHead+"files = [{file = \"odd-1.0-py3-none-any.whl\", hash = \"sha256:00\"}]\n[package.source]\ntype = \"url\"\nurl = \""+address+"\"\n")
+		for file, lock := range map[string]string{"uv.lock": uv, "pylock.toml": pylock, "poetry.lock": string(poetry)} {
+			beside := []byte(projPyproject)
+			if file == "poetry.lock" {
+				beside = project
+			}
+			l, err := Parse(file, []byte(lock), beside)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := l.Select(bookworm)
+			if err != nil || len(got) != 1 {
+				t.Fatal(got, err)
+			}
+			if got[0].URL != address || got[0].Direct == nil || got[0].Direct.URL != want {
+				t.Errorf("%s: %s is noted as %+v, want %s", file, got[0].URL, got[0].Direct, want)
+			}
+		}
+	}
+	a := Artifact{URL: "https://u:p@h/x", Index: "https://u@h/simple", Source: &Source{Repository: "https://u:p@h/x.git"}}
+	want := Artifact{URL: "https://h/x", Index: "https://h/simple", Source: &Source{Repository: "https://h/x.git"}}
+	if diff := cmp.Diff(want, a.WithoutLogin()); diff != "" || a.Source.Repository != "https://u:p@h/x.git" {
+		t.Errorf("-want +got\n%s\nand what it was is %+v", diff, a)
+	}
+	for address, want := range map[string]string{
+		"ssh://git@example.org/a.git": "ssh://git@example.org/a.git", "git@example.org:a.git": "git@example.org:a.git",
+		"https://u:p@example.org/a.git?rev=x#" + someCommit: "https://example.org/a.git?rev=x#" + someCommit,
+	} {
+		if got := withoutLogin(address); got != want {
+			t.Errorf("%s without a login is %s, not %s", address, got, want)
+		}
+	}
+}

@@ -99,7 +99,7 @@ func (a *Artifact) setFile(p *pkg, f *file) error {
 	switch {
 	case p.source.URL != "":
 		at = p.source.URL
-		a.Direct = &Direct{URL: at + subdirectory(p.source.Subdirectory)}
+		a.Direct = &Direct{URL: withoutLogin(at) + subdirectory(p.source.Subdirectory)}
 	case p.source.Path != "":
 		at, a.Path = "", p.source.Path
 		a.Direct = &Direct{URL: fileURL(a.Path)}
