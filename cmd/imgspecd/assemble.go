@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/imgspecd/imgspecd/api"
 	"github.com/imgspecd/imgspecd/config"
@@ -23,8 +24,10 @@ import (
 	"github.com/imgspecd/imgspecd/internal/base"
 	"github.com/imgspecd/imgspecd/internal/builder"
 	"github.com/imgspecd/imgspecd/internal/builder/buildkit"
+	"github.com/imgspecd/imgspecd/internal/bytecode"
 	"github.com/imgspecd/imgspecd/internal/engine"
 	"github.com/imgspecd/imgspecd/internal/index"
+	"github.com/imgspecd/imgspecd/internal/plan"
 	"github.com/imgspecd/imgspecd/internal/project"
 	"github.com/imgspecd/imgspecd/internal/publish"
 	"github.com/imgspecd/imgspecd/internal/publish/docker"
@@ -129,7 +132,7 @@ func pipeline(cfg *config.Config, log *slog.Logger, st *store.Store, transport *
 			Keychain: registry.Keychain, Transport: transport, Insecure: registry.Insecure,
 			FromDocker: eng.Image, Cache: st, Blobs: st,
 		}),
-		Builder:  builder.New(builder.Deps{Index: wheels, Store: st, Parallel: cfg.BuildParallel(), Log: log}),
+		Builder:  builder.New(builder.Deps{Index: wheels, Store: st, Parallel: cfg.BuildParallel(), Log: log, Batch: batch(machine)}),
 		Layout:   publish.NewLayout(st, st),
 		Dir:      st.Dir(),
 		Registry: publish.NewRegistry(registry),
@@ -148,7 +151,8 @@ func pipeline(cfg *config.Config, log *slog.Logger, st *store.Store, transport *
 		Now:      time.Now,
 	}
 	p.DockerUp = func(ctx context.Context) error {
-		ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+		// One that is not there says so at once; one that is busy must not be taken for that.
+		ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
 		defer cancel()
 		_, err := eng.Info(ctx)
 		return err
@@ -225,6 +229,16 @@ func buildKitTLS(cfg *config.Config) buildkit.TLS {
 func registryDeps(cfg *config.Config, transport *http.Transport) publish.RegistryDeps {
 	insecure := func(host string) bool { return slices.Contains(cfg.Registry.Insecure, host) }
 	return publish.RegistryDeps{Keychain: authn.DefaultKeychain, Transport: transport, Insecure: insecure}
+}
+
+// batch compiles packages by an image's own Python.
+func batch(m *buildkit.Machine) func(context.Context, v1.Image, builder.Batch) error {
+	return func(ctx context.Context, base v1.Image, b builder.Batch) error {
+		return m.Fill(ctx, base, plan.Step{
+			Title: "compile packages", Platform: b.Platform, Args: b.Args, Env: b.Env,
+			Mounts: []plan.Mount{{Target: bytecode.BatchIn, Local: b.In}}, Output: bytecode.BatchOut,
+		}, b.Out, nil)
+	}
 }
 
 // readNetrc reads the passwords of indexes where curl and pip look for them.

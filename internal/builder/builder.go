@@ -101,11 +101,11 @@ func checkBase(p *plan.Plan, base v1.Image) error {
 // run is one Build.
 type run struct {
 	*Builder
-	plan    *plan.Plan
-	records []store.LayerRecord // one per layer of the plan
-	missing []int               // layers to be made, biggest first
-	wheels  *wheels
-	meter   *meter
+	plan     *plan.Plan
+	records  []store.LayerRecord // one per layer of the plan
+	missing  []int               // layers to be made, biggest first
+	wheels   *wheels
+	meter    *meter
 	compiler *shared // of packages; nil: they are not compiled
 }
 

@@ -19,7 +19,7 @@ type Pythons interface {
 
 // bytecode says how the packages of an image with that Python are compiled. Where
 // they are not though they could be, the note says why.
-func (p *Pipeline) bytecode(ctx context.Context, s Spec, image base.Python) (code *plan.Bytecode, note string, err error) {
+func (p *Pipeline) bytecode(ctx context.Context, s Spec, image base.Python, platform string) (code *plan.Bytecode, note string, err error) {
 	mode := s.Policy.Bytecode
 	if mode == "" || mode == config.BytecodeOff || p.Pythons == nil {
 		return nil, "", nil
@@ -39,11 +39,14 @@ func (p *Pipeline) bytecode(ctx context.Context, s Spec, image base.Python) (cod
 	if ok {
 		return &plan.Bytecode{Python: python, All: mode == config.BytecodeOn}, "", nil
 	}
+	if python, ok = bytecode.Of(version); ok && p.Executor.Executes(ctx, platform) {
+		return &plan.Bytecode{Python: python, All: mode == config.BytecodeOn}, "", nil // the image's own
+	}
 	minor := version
 	if parts := strings.SplitN(version, ".", 3); len(parts) > 2 {
 		minor = parts[0] + "." + parts[1]
 	}
-	missing := fmt.Sprintf("this machine has no CPython %s, the image's, to compile them with", minor)
+	missing := fmt.Sprintf("this machine has no CPython %s, the image's, to compile them with, and no BuildKit that executes for %s", minor, platform)
 	if mode == config.BytecodeOn {
 		return nil, "", &api.Error{
 			Code: api.CodeInvalid, Message: "bytecode = \"on\", but " + strings.Replace(missing, "them", "packages", 1),

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -88,7 +89,7 @@ func (p *Pipeline) make(ctx context.Context, one planned, step stepper, out *Out
 	pl, b := one.plan, one.base
 	obs.Logf("base %s for %s (%s, from %s), %d layers on it", b.Info.Ref, b.Info.Platform, b.Info.Digest, b.Info.From, len(pl.Layers))
 	if code := pl.Bytecode; code != nil {
-		obs.Logf("packages are compiled with Python %s (%s)", code.Python.Version, code.Python.Path)
+		obs.Logf("packages are compiled with Python %s (%s)", code.Python.Version, cmp.Or(code.Python.Path, "the image's own, in BuildKit"))
 	}
 	for _, note := range pl.Notes {
 		obs.Logf("note: %s", note)

@@ -159,7 +159,7 @@ func (p *Pipeline) read(ctx context.Context, s Spec, pins pinner, step stepper, 
 		}
 		in.Artifacts, steps = made, append(steps, built...)
 		var note string
-		if in.Bytecode, note, err = p.bytecode(ctx, s, *b.Info.Python); err != nil {
+		if in.Bytecode, note, err = p.bytecode(ctx, s, *b.Info.Python, b.Info.Platform); err != nil {
 			return planned{}, err
 		}
 		if note != "" {

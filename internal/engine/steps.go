@@ -24,6 +24,7 @@ import (
 type Executor interface {
 	Run(ctx context.Context, on v1.Image, s plan.Step, out func(line string)) (buildkit.Result, error)
 	Fill(ctx context.Context, on v1.Image, s plan.Step, dir string, out func(line string)) error
+	Executes(ctx context.Context, platform string) bool
 }
 
 // Steps keeps what steps left.

@@ -92,6 +92,12 @@ type Info struct {
 	Diff      bool     // it can tell a step's result from what it was executed on
 }
 
+// Executes reports whether there is a BuildKit that executes steps for a platform.
+func (m *Machine) Executes(ctx context.Context, platform string) bool {
+	i, err := m.Info(ctx)
+	return err == nil && i.executes(platform)
+}
+
 // ErrNone is for a machine without BuildKit.
 var ErrNone = errors.New("there is no BuildKit")
 
