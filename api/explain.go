@@ -82,7 +82,7 @@ type Step struct {
 // Layer is one layer of a plan. Digest and sizes are known only if it exists.
 type Layer struct {
 	Title    string   `json:"title"`
-	Kind     string   `json:"kind"` // system, venv or packages
+	Kind     string   `json:"kind"` // system, venv, packages or files
 	Key      string   `json:"key"`
 	Exists   bool     `json:"exists"`
 	Digest   string   `json:"digest,omitempty"`

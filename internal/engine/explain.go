@@ -177,6 +177,11 @@ func (p *Pipeline) layer(l plan.Layer) api.Layer {
 		out.Packages = append(out.Packages, a.Name)
 		out.Size += a.Size
 	}
+	for _, f := range l.Files {
+		if f.From != nil {
+			out.Size += f.From.Size
+		}
+	}
 	if d, size, ok := p.Builder.Existing(l.Key); ok {
 		out.Exists, out.Digest, out.Size = true, d, size
 	}

@@ -24,8 +24,9 @@ type digester struct {
 	inputs []Input
 	dirs   []string
 	to     buildContext
-	home   string // where links may lead
-	behind int    // files seen behind links to folders
+	home   string            // where links may lead
+	behind int               // files and folders seen behind links to folders
+	known  map[string]Copied // files that no tag sees, and folders, by path: each is an input once
 }
 
 // copied is flytekit's compute_digest of the copy argument: a list of files and folders, or one folder.

@@ -24,7 +24,7 @@ func (n *Named) makeTag(r rule, o Options) error {
 		n.Dirs = append(n.Dirs, b.Dirs...)
 		t = t.with("base_image", Str(b.Name))
 	}
-	d := digester{rule: r, o: o, to: buildContext{nodes: map[string]Copied{}}}
+	d := digester{rule: r, o: o, to: buildContext{nodes: map[string]Copied{}}, known: map[string]Copied{}}
 	if mode := t.fields["source_copy_mode"]; !isNone(mode) && mode != NoCopy {
 		sum, err := d.source(t)
 		if err != nil {

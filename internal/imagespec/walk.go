@@ -191,9 +191,13 @@ func (d *digester) unnamed(file, at string, link bool) error {
 	if d.tooMany() || d.special(file) || link && d.leaves("copy", file) {
 		return nil
 	}
-	c, err := d.hashFile(nil, "copy", file, file, "")
-	if err != nil {
-		return err
+	c, known := d.known[file] // many links may lead to it
+	if !known {
+		var err error
+		if c, err = d.hashFile(nil, "copy", file, file, ""); err != nil {
+			return err
+		}
+		d.known[file] = c
 	}
 	d.to.file(at, c)
 	return nil
@@ -213,7 +217,10 @@ func (d *digester) folder(file, at string) {
 	if err != nil {
 		return // it has just been listed; what is read next will say it
 	}
-	d.inputs = append(d.inputs, Input{Path: file, Mode: octal(st)})
+	if _, known := d.known[file]; !known {
+		d.known[file] = Copied{}
+		d.inputs = append(d.inputs, Input{Path: file, Mode: octal(st)})
+	}
 	if at != "." {
 		d.to.dir(at, permissions(st))
 	}
@@ -247,9 +254,16 @@ func (d *digester) leaves(field, file string, more ...string) bool {
 	}
 	if d.home == "" {
 		d.home = repository(d.o.Dir)
+		if real, err := filepath.EvalSymlinks(d.home); err == nil {
+			d.home = real
+		}
 	}
-	for _, top := range append(more, d.home) {
-		if top, err := filepath.EvalSymlinks(top); err == nil && (real == top || strings.HasPrefix(real, strings.TrimSuffix(top, "/")+"/")) {
+	within := func(top string) bool { return real == top || strings.HasPrefix(real, strings.TrimSuffix(top, "/")+"/") }
+	if within(d.home) {
+		return false
+	}
+	for _, top := range more {
+		if top, err := filepath.EvalSymlinks(top); err == nil && within(top) {
 			return false
 		}
 	}
