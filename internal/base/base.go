@@ -40,6 +40,7 @@ type Info struct {
 	Libc       pypa.Libc
 	Env        []string // of the config, in order
 	User       string
+	Shell      []string // that a Dockerfile's RUN executes lines by; empty: /bin/sh -c
 	Cmd        []string
 	Entrypoint []string
 	WorkingDir string

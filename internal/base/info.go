@@ -13,7 +13,7 @@ import (
 )
 
 // cacheFormat changes when what inspect finds changes, so that an old finding is not believed.
-const cacheFormat = 6
+const cacheFormat = 8
 
 type cached struct {
 	Format int
@@ -115,7 +115,7 @@ func (r *Resolver) inspect(ctx context.Context, img v1.Image, report progress.Fu
 	info := &Info{
 		Layers: len(cfg.RootFS.DiffIDs),
 		Env:    cfg.Config.Env, User: cfg.Config.User, WorkingDir: cfg.Config.WorkingDir,
-		Cmd: cfg.Config.Cmd, Entrypoint: cfg.Config.Entrypoint,
+		Cmd: cfg.Config.Cmd, Entrypoint: cfg.Config.Entrypoint, Shell: cfg.Config.Shell,
 		Libc:  libc(t),
 		HasCA: t.follow(caBundle) != nil,
 	}

@@ -34,14 +34,19 @@ func Below(spec imagespec.Spec, b base.Info, python string) ([]Step, error) {
 func aptStep(list []string, b base.Info) Step {
 	return Step{
 		Kind: StepApt, Title: "apt: " + strings.Join(list, ", "), Platform: b.Platform,
-		Args:   shell("apt-get update && apt-get install -y --no-install-recommends " + strings.Join(list, " ")),
+		Args:   shell(b, "apt-get update && apt-get install -y --no-install-recommends " + strings.Join(list, " ")),
 		Env:    withPath(b.Env),
 		Mounts: []Mount{{Target: "/var/cache/apt", Cache: "apt"}},
 	}
 }
 
-// shell is how a Dockerfile's RUN executes a line.
-func shell(line string) []string { return []string{"/bin/sh", "-c", line} }
+// shell is how a Dockerfile's RUN executes a line on a base.
+func shell(b base.Info, line string) []string {
+	if len(b.Shell) > 0 {
+		return append(slices.Clone(b.Shell), line)
+	}
+	return []string{"/bin/sh", "-c", line}
+}
 
 // withPath is an environment with a PATH, which BuildKit gives to any that has none.
 func withPath(env []string) []string {
@@ -64,9 +69,12 @@ func (p *Plan) above(spec imagespec.Spec, env variables) *Step {
 	line := strings.Join(commands, " && ")
 	s := Step{
 		Kind: StepCommands, Title: "commands: " + strings.Join(strings.Fields(line), " "), Platform: p.Platform,
-		Args:   shell(line),
+		Args:   shell(p.Base, line),
 		Env:    slices.DeleteFunc(slices.Clone([]string(env)), func(e string) bool { return strings.HasPrefix(e, "_F_IMG_ID=") }),
 		Mounts: []Mount{{Target: "/root/.cache/uv", Cache: "uv"}},
+	}
+	if image, ok := configured(spec, "uv_image"); ok {
+		s.Mounts = append(s.Mounts, Mount{Target: uvProgram, Image: image, Source: "/uv"})
 	}
 	s = s.On(p.below())
 	return &s
@@ -185,6 +193,11 @@ func Resolve(r Resolution) Step {
 		add(name, r.Files[name])
 	}
 	return s
+}
+
+// HasUV reports whether the step comes with a uv.
+func (s Step) HasUV() bool {
+	return slices.ContainsFunc(s.Mounts, func(m Mount) bool { return m.Target == uvProgram })
 }
 
 // WithUV adds uv, from a directory of this machine that holds it. Which release it is changes no key.

@@ -85,3 +85,19 @@ func TestCommandsRunOnWhatLiesBelow(t *testing.T) {
 		t.Error("the plan's key does not know of commands")
 	}
 }
+
+func TestCommandsUseTheBasesShellAndTheSpecsUV(t *testing.T) {
+	in := input(t)
+	in.Spec = spec(t, `{"requirements": "uv.lock", "commands": ["true"], "builder_config": {"uv_image": "house/uv:1"}}`)
+	in.Base.Shell = []string{"/bin/bash", "-c"}
+	p, err := Make(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(p.Above.Args, " "); got != "/bin/bash -c true" {
+		t.Errorf("executed as %q", got)
+	}
+	if !p.Above.HasUV() || !slices.ContainsFunc(p.Above.Mounts, func(m Mount) bool { return m.Image == "house/uv:1" && m.Source == "/uv" }) {
+		t.Errorf("%+v", p.Above.Mounts)
+	}
+}
