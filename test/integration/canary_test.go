@@ -35,8 +35,9 @@ func (c canary) forms() []string {
 func TestCredentialsLeaveNoTrace(t *testing.T) {
 	need(t, varUV, varFlytekit, varBase)
 	tests := map[string]struct {
-		lock bool // uv.lock; else packages
-		how  func(t *testing.T, d *daemon, h *house, c canary) (index string)
+		lock   bool // uv.lock; else packages
+		direct bool // needle is named by its address
+		how    func(t *testing.T, d *daemon, h *house, c canary) (index string)
 	}{
 		"uv.lock, netrc":  {lock: true, how: netrc},
 		"packages, netrc": {how: netrc},
@@ -46,6 +47,13 @@ func TestCredentialsLeaveNoTrace(t *testing.T) {
 		"uv.lock, UV_INDEX_HOUSE": {lock: true, how: func(_ *testing.T, d *daemon, h *house, c canary) string {
 			d.env = append(d.env, "UV_INDEX_HOUSE_USERNAME="+c.user, "UV_INDEX_HOUSE_PASSWORD="+c.password)
 			return h.URL + "/simple"
+		}},
+		"uv.lock, an address with a login": {lock: true, direct: true, how: func(_ *testing.T, _ *daemon, h *house, c canary) string {
+			return strings.Replace(h.URL, "://", "://"+c.user+":"+c.password+"@", 1) + "/files/needle-1.0-py3-none-any.whl"
+		}},
+		"packages, an address with a login": {direct: true, how: func(t *testing.T, d *daemon, h *house, c canary) string {
+			netrc(t, d, h, c)
+			return strings.Replace(h.URL, "://", "://"+c.user+":"+c.password+"@", 1) + "/files/needle-1.0-py3-none-any.whl"
 		}},
 		"uv.lock, keyring":  {lock: true, how: keyring},
 		"packages, keyring": {how: keyring},
@@ -69,13 +77,21 @@ func TestCredentialsLeaveNoTrace(t *testing.T) {
 			d := newDaemon(t, "IMGSPECD_DOCKER_USE=never", "IMGSPECD_UV_PATH="+os.Getenv(varUV))
 			index := tt.how(t, d, h, c)
 			p := newProject(t, spec{name: "canary", base: os.Getenv(varBase)})
-			if tt.lock {
+			needle := "needle==1.0"
+			switch {
+			case tt.lock && tt.direct:
+				p.direct(index, d.env)
+			case tt.lock:
 				p.private(index, d.env)
-			} else {
+			case tt.direct:
+				needle = "needle @ " + index
+				index = h.URL + "/simple"
+				fallthrough
+			default:
 				if index != "" {
 					index = fmt.Sprintf(", pip_index=%q", index)
 				}
-				p.write("workflow.py", fmt.Sprintf("from flytekit import ImageSpec\n\nimage = ImageSpec(name=\"canary\", base_image=%q, packages=[\"needle==1.0\", \"flytekit==1.0\"]%s)\n", os.Getenv(varBase), index))
+				p.write("workflow.py", fmt.Sprintf("from flytekit import ImageSpec\n\nimage = ImageSpec(name=\"canary\", base_image=%q, packages=[%q, \"flytekit==1.0\"]%s)\n", os.Getenv(varBase), needle, index))
 			}
 			h.login.Store(newCanary()) // a failure tells more than a success
 			d.start()
@@ -137,6 +153,14 @@ func (p *project) private(index string, env []string) {
 	p.t.Helper()
 	p.write("pyproject.toml", fmt.Sprintf("[project]\nname = \"demo\"\nversion = \"0.1.0\"\nrequires-python = \">=3.10\"\ndependencies = [\"needle\"]\n\n"+
 		"[tool.uv]\npackage = false\n\n[[tool.uv.index]]\nname = \"house\"\nurl = %q\ndefault = true\n", index))
+	command{dir: p.dir, env: append(env, "UV_PYTHON="+os.Getenv(varFlytekit), "UV_PYTHON_DOWNLOADS=never")}.run(p.t, os.Getenv(varUV), "lock")
+}
+
+// direct writes a project with one package, by its address, and its lock.
+func (p *project) direct(address string, env []string) {
+	p.t.Helper()
+	p.write("pyproject.toml", fmt.Sprintf("[project]\nname = \"demo\"\nversion = \"0.1.0\"\nrequires-python = \">=3.10\"\ndependencies = [\"needle\"]\n\n"+
+		"[tool.uv]\npackage = false\n\n[tool.uv.sources]\nneedle = { url = %q }\n", address))
 	command{dir: p.dir, env: append(env, "UV_PYTHON="+os.Getenv(varFlytekit), "UV_PYTHON_DOWNLOADS=never")}.run(p.t, os.Getenv(varUV), "lock")
 }
 
