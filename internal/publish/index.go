@@ -25,6 +25,9 @@ func Together(images []v1.Image) (Content, error) {
 		if err != nil {
 			return nil, fmt.Errorf("make an index: %w", err)
 		}
+		if p.Platform == nil {
+			return nil, fmt.Errorf("make an index: image %s does not say which platform it is for", p.Digest)
+		}
 		d := p.Descriptor()
 		d.Platform = p.Platform
 		m.Manifests = append(m.Manifests, d)
