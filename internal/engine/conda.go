@@ -30,6 +30,21 @@ func (p *Pipeline) environment(s Spec, b base.Info) *installed {
 	return e
 }
 
+// late lists what micromamba left in the homes: the default builder gives them to the user before. What apt left there is not
+// told from it, where both are executed.
+func late(before, after base.Info, steps []executed) map[string]bool {
+	if !slices.ContainsFunc(steps, func(x executed) bool { return x.Kind == plan.StepConda && x.done }) {
+		return nil
+	}
+	out := map[string]bool{}
+	for path := range after.Files {
+		if _, there := before.Files[path]; !there && (strings.HasPrefix(path, "/root/") || strings.HasPrefix(path, "/home/")) {
+			out[path] = true
+		}
+	}
+	return out
+}
+
 // ours is what of an environment we made ourselves, so that its layers can be left out.
 func (e *installed) ours() *plan.Installed {
 	if e == nil || e.foreign {

@@ -133,18 +133,18 @@ func (p *Pipeline) since(t time.Time) int64 { return p.Now().Sub(t).Milliseconds
 // read finds out what an image for one platform is made from. Where step does not execute, what is still to be executed below
 // the packages comes back too.
 func (p *Pipeline) read(ctx context.Context, s Spec, pins pinner, step stepper, report progress.Func) (planned, error) {
-	b, err := p.base(ctx, s, report)
+	bare, err := p.base(ctx, s, report)
 	if err != nil {
 		return planned{}, err
 	}
-	b, steps, err := p.prepare(ctx, s, b, step)
+	b, steps, err := p.prepare(ctx, s, bare, step)
 	if err != nil {
 		return planned{}, err
 	}
 	if b, err = s.onPython(b); err != nil {
 		return planned{}, err
 	}
-	in := plan.Input{Spec: s.Fields, Name: s.Named.Name, Tag: s.Named.Tag, ID: s.Named.ID, Base: b.Info, CA: p.CA, StrictRecord: s.Policy.Record == "strict"}
+	in := plan.Input{Spec: s.Fields, Name: s.Named.Name, Tag: s.Named.Tag, ID: s.Named.ID, Base: b.Info, CA: p.CA, StrictRecord: s.Policy.Record == "strict", Late: late(bare.Info, b.Info, steps)}
 	on := p.environment(s, b.Info)
 	in.Installed = on.ours()
 	if b.Info.Python != nil {

@@ -187,7 +187,7 @@ func notes(in Input) []string {
 			out = append(out, field+" is not used, as flytekit's default builder does not use it")
 		}
 	}
-	if len(in.Spec.Texts("runtime_packages")) > 0 && !slices.ContainsFunc(in.Artifacts, func(a lockfile.Artifact) bool { return a.Name == "pip" }) {
+	if len(in.Spec.Texts("runtime_packages")) > 0 && !OnConda(in.Spec, in.Base) && !slices.ContainsFunc(in.Artifacts, func(a lockfile.Artifact) bool { return a.Name == "pip" }) {
 		out = append(out, "runtime_packages are installed by pip when a task starts, and no pip is among the packages")
 	}
 	if b := in.Spec.Builder(); b != "" && b != "default" {

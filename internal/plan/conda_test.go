@@ -120,7 +120,12 @@ func TestNoStepOfMicromamba(t *testing.T) {
 func TestLockOnConda(t *testing.T) {
 	in := input(t)
 	in.Base = conda()
+	in.Base.Files["/root/.condarc"] = base.Entry{Mode: 0o644}
+	in.Late = map[string]bool{"/root/.condarc": true}
 	p := mustMake(t, in)
+	if f := p.Layers[0].Files; slices.ContainsFunc(f, func(f File) bool { return f.Path == "/root/.condarc" }) || at(t, p.Layers[0], "/root/.bashrc").Owner.UID != 1000 {
+		t.Error("what micromamba left in the home is given to the user")
+	}
 	if f := at(t, p.Layers[1], venvDir+"/bin/python"); f.Link != runtimeBin+"/python3.12" {
 		t.Errorf("%+v", f)
 	}

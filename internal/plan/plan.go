@@ -91,6 +91,7 @@ type Input struct {
 	Tag       string              // flytekit's tag
 	ID        string              // flytekit's id
 	Base      base.Info           // as OnPython has it
+	Late      map[string]bool     // paths that were made after the homes were given to the user; they stay root's
 	Flytekit  string              // whose default builder it is; empty: the newest
 	Installed *Installed          // what the base has in the environment that packages go into; nil: not known, or nothing
 	Copies    []imagespec.Copy    // what is copied into the image

@@ -21,7 +21,7 @@ func (t *tree) settle(in Input, env variables, user account) error {
 		t.put(File{Path: "/root", Mode: fs.ModeDir | 0o700})
 	}
 	for _, dir := range []string{"/root", "/home", "/opt/micromamba"} {
-		t.chown(dir, user.UID)
+		t.chown(dir, user.UID, in.Late)
 	}
 	if f, ok := in.Base.Files[runtimeDir]; ok && f.UID != user.UID {
 		t.notes = append(t.notes, "what the base has in "+runtimeDir+" keeps its owner; the default builder would give it to "+userName)

@@ -84,11 +84,11 @@ func (t *tree) under(dir string) []string {
 }
 
 // chown is `chown -R user dir`: the group stays, and so do symlinks' targets. The
-// kernel takes set-id bits off a file that changes hands.
-func (t *tree) chown(dir string, uid int) {
+// kernel takes set-id bits off a file that changes hands. What is late keeps its owner.
+func (t *tree) chown(dir string, uid int, late map[string]bool) {
 	for _, p := range t.under(dir) {
 		f := t.files[p]
-		if f.Owner.UID == uid {
+		if f.Owner.UID == uid || late[p] {
 			continue
 		}
 		switch f.Mode.Type() {
