@@ -56,7 +56,7 @@ type Stats struct {
 type StartBuild struct {
 	Image   string `json:"image,omitempty"`   // name, label, tag or ID
 	Dir     string `json:"dir,omitempty"`     // a directory in or above which a project is watched
-	Refresh bool   `json:"refresh,omitempty"` // resolve anew what is not pinned, and build that
+	Refresh bool   `json:"refresh,omitempty"` // resolve anew what is not pinned, execute apt and conda anew, and build that
 	Force   bool   `json:"force,omitempty"`   // build even what is ready; layers that exist are still reused
 	Push    bool   `json:"push,omitempty"`    // publish to the registry even if the policy is on-request
 }

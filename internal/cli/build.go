@@ -59,7 +59,7 @@ the builds that are under way instead; what they have made is kept.`,
 	}
 	f := cmd.Flags()
 	f.BoolVar(&force, "force", false, "build even what is ready; layers that exist are used again")
-	f.BoolVar(&refresh, "refresh", false, "resolve anew what no lock pins (packages, requirements.txt), and build that")
+	f.BoolVar(&refresh, "refresh", false, "take anew what depends on the day: what no lock pins (packages, requirements.txt), and what apt and conda install")
 	f.BoolVar(&push, "push", false, "push to the registry even if registry.push is on-request")
 	f.BoolVar(&wait, "wait", true, "wait until the images are ready")
 	f.BoolVar(&noWait, "no-wait", false, "start the builds, print their IDs, and do not wait")

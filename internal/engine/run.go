@@ -91,7 +91,7 @@ func (p *Pipeline) Run(ctx context.Context, s Spec, o RunOptions, obs Observer) 
 	defer func() { out.Stats.TotalMS = p.since(begin) }()
 
 	s.Fresh = o.Fresh
-	step := stepper{execute: true, report: obs.Progress}
+	step := stepper{execute: true, fresh: o.Fresh, report: obs.Progress}
 	all, err := p.plans(ctx, s, step, obs.Progress)
 	if err != nil {
 		return out, err

@@ -39,6 +39,7 @@ var errPending = errors.New("a step has not been executed yet")
 // stepper is how what must execute is come by.
 type stepper struct {
 	execute bool // else only what is kept is known
+	fresh   bool // what apt and conda leave depends on the day, and is wanted as of today
 	report  progress.Func
 }
 
@@ -58,7 +59,8 @@ func pending(steps []executed) bool {
 
 // step returns what a step left on an image.
 func (p *Pipeline) step(ctx context.Context, x stepper, on v1.Image, s plan.Step) (store.StepRecord, error) {
-	if rec, ok := p.Steps.Step(s.Key); ok {
+	s.Anew = x.fresh && (s.Kind == plan.StepApt || s.Kind == plan.StepConda)
+	if rec, ok := p.Steps.Step(s.Key); ok && !s.Anew {
 		return rec, nil
 	}
 	if !x.execute {
@@ -69,7 +71,7 @@ func (p *Pipeline) step(ctx context.Context, x stepper, on v1.Image, s plan.Step
 		return store.StepRecord{}, err
 	}
 	defer unlock()
-	if rec, ok := p.Steps.Step(s.Key); ok { // another build has executed it meanwhile
+	if rec, ok := p.Steps.Step(s.Key); ok && !s.Anew { // another build has executed it meanwhile
 		return rec, nil
 	}
 	x.begin(s, "")

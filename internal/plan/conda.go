@@ -74,8 +74,8 @@ func condaStep(spec imagespec.Spec, b base.Info, python string) (Step, error) {
 	}
 	return Step{
 		Kind: StepConda, Title: "conda: " + strings.Join(what, ", "), Platform: b.Platform,
-		Args: shell(b, "micromamba config set use_lockfiles False && ( micromamba create " + args + " || micromamba install " + args + " ) && " +
-			"chown -R " + strconv.Itoa(user.UID) + " " + condaRoot),
+		Args: shell(b, "micromamba config set use_lockfiles False && ( micromamba create "+args+" || micromamba install "+args+" ) && "+
+			"chown -R "+strconv.Itoa(user.UID)+" "+condaRoot),
 		Env: withPath(b.Env),
 		Mounts: []Mount{
 			{Target: condaRoot + "/pkgs", Cache: "micromamba"},

@@ -29,6 +29,8 @@ type Step struct {
 	Dir      string   // empty: /
 	Mounts   []Mount
 	Secrets  []Secret
+	// Anew: what BuildKit remembers of an earlier time will not do.
+	Anew bool
 	// Output is the directory that a step leaves its result in whose image is thrown away.
 	Output string
 }

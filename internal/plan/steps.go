@@ -34,7 +34,7 @@ func Below(spec imagespec.Spec, b base.Info, python string) ([]Step, error) {
 func aptStep(list []string, b base.Info) Step {
 	return Step{
 		Kind: StepApt, Title: "apt: " + strings.Join(list, ", "), Platform: b.Platform,
-		Args:   shell(b, "apt-get update && apt-get install -y --no-install-recommends " + strings.Join(list, " ")),
+		Args:   shell(b, "apt-get update && apt-get install -y --no-install-recommends "+strings.Join(list, " ")),
 		Env:    withPath(b.Env),
 		Mounts: []Mount{{Target: "/var/cache/apt", Cache: "apt"}},
 	}

@@ -169,6 +169,10 @@ func TestStepLeavesWhatItDidAndNoMore(t *testing.T) {
 		if len(again.Layers) != 1 || again.Layers[0].DiffID != r.Layers[0].DiffID {
 			t.Errorf("another layer the second time: %v, %v", again.Layers, r.Layers)
 		}
+		step.Anew = true
+		if anew, err := m.Run(t.Context(), base(t, s), step, nil); err != nil || anew.Cached {
+			t.Errorf("executed anew: %v, %v", !anew.Cached, err)
+		}
 	})
 }
 

@@ -143,6 +143,9 @@ func (r *run) readSecrets() error {
 func (r *run) prepare() error {
 	s := r.step
 	opts := []llb.RunOption{llb.Args(s.Args), llb.WithCustomName(s.Title)}
+	if s.Anew {
+		opts = append(opts, llb.IgnoreCache)
+	}
 	user := s.User
 	if user == "" {
 		user = "root"
