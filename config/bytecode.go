@@ -4,8 +4,8 @@ import "path/filepath"
 
 // The values of bytecode: whether packages are compiled when they are installed.
 const (
-	BytecodeAuto = "auto" // all but their tests, if this machine has a Python of the image's minor
-	BytecodeOn   = "on"   // every source; without such a Python a build fails
+	BytecodeAuto = "auto" // all but their tests, if anything here can compile for the image
+	BytecodeOn   = "on"   // every source; where nothing can, a build fails
 	BytecodeOff  = "off"
 )
 

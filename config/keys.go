@@ -129,7 +129,7 @@ var keys = []key{
 		field: func(c *Config) any { return &c.Fetch.Offline },
 	},
 	{
-		name: "bytecode", help: "compile packages ahead, as flytekit's builder does: auto (without tests, if this machine has the image's Python), on (all, or fail) or off", value: BytecodeAuto,
+		name: "bytecode", help: "compile packages ahead, as flytekit's builder does: auto (without tests, if this machine has the image's Python or a BuildKit), on (all, or fail) or off", value: BytecodeAuto,
 		field: func(c *Config) any { return &c.Bytecode }, check: oneOf(BytecodeAuto, BytecodeOn, BytecodeOff),
 	},
 	{

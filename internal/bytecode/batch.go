@@ -129,7 +129,7 @@ func (b *Batch) index(sources, code *bufio.Reader, l Limits) error {
 	offset := int64(0)
 	for {
 		path, err := piece(sources, l.Source)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {

@@ -30,7 +30,7 @@ func TestBytecodeIsTheImagesOwn(t *testing.T) {
 	for _, c := range []struct{ name, base string }{{"3.11", varBase}, {"3.14", varPython314}} {
 		t.Run(c.name, func(t *testing.T) {
 			engine := newDocker(t, varDocker)
-			d := startDaemon(t, "DOCKER_HOST="+engine.host, "IMGSPECD_BYTECODE=auto")
+			d := startDaemon(t, "DOCKER_HOST="+engine.host)
 			p := newProject(t, spec{name: "bytecode-" + random(), base: os.Getenv(c.base)}, "httpx==0.28.1").lock()
 			img := d.ready(d.watch(p.dir).Label, "", "docker")
 			t.Cleanup(func() { engine.forget(img.Name) })
