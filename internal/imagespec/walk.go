@@ -159,7 +159,7 @@ func octal(st fs.FileInfo) string {
 }
 
 // maxLinked is how many files may lie behind links to folders: a few links to each other make any number.
-const maxLinked = 100_000
+const maxLinked = 50_000
 
 // linked lists what is behind a link to a folder, which no tag sees and which the default builder copies all the
 // same. chain is the real folders through which links have led here.
