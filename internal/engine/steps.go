@@ -165,6 +165,7 @@ func (p *Pipeline) finish(ctx context.Context, pl *plan.Plan, img v1.Image, x st
 		return img, nil
 	}
 	st := *pl.Above
+	st.Missing = pl.Missing(st)
 	if x.execute && !p.isDone(st) && !st.HasUV() {
 		uv, err := p.Builder.UV(ctx, pl.Platform)
 		if err != nil {

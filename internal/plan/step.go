@@ -3,6 +3,7 @@ package plan
 import (
 	"maps"
 	"slices"
+	"strings"
 )
 
 // StepKind says what a step executes.
@@ -33,6 +34,8 @@ type Step struct {
 	Anew bool
 	// Output is the directory that a step leaves its result in whose image is thrown away.
 	Output string
+	// Missing are directories above mounts that the image does not have. BuildKit makes them, and an older one leaves them.
+	Missing []string
 }
 
 // Mount puts something into a step's file system that is not in its result.
@@ -54,6 +57,27 @@ type Secret struct {
 	Source string // of the host, absolute
 	Data   []byte // or this
 	Target string
+}
+
+// Missing lists the directories above a step's mounts that the image of the plan does not have.
+func (p *Plan) Missing(s Step) []string {
+	there := func(dir string) bool {
+		if _, ok := p.Base.Files[dir]; ok || !known(dir) {
+			return true
+		}
+		return slices.ContainsFunc(p.Layers, func(l Layer) bool {
+			return slices.ContainsFunc(l.Files, func(f File) bool { return f.Path == dir || strings.HasPrefix(f.Path, dir+"/") })
+		})
+	}
+	var out []string
+	for _, m := range s.Mounts {
+		for _, dir := range parents(m.Target) {
+			if !there(dir) {
+				out = append(out, dir)
+			}
+		}
+	}
+	return out
 }
 
 // seal gives a step its key, on an image.

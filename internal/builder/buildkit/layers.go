@@ -12,6 +12,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/klauspost/compress/gzip"
@@ -233,7 +234,7 @@ func (r *run) keep(name string) (Layer, error) {
 	z := gzip.NewWriter(size)
 	diff := sha256.New()
 	installed := &counter{w: io.MultiWriter(z, diff)}
-	files, err := copyTar(installed, in, r.hidden())
+	files, err := copyTar(installed, in, r.hidden(), r.missing())
 	if err != nil {
 		return Layer{}, err
 	}
@@ -247,10 +248,11 @@ func (r *run) keep(name string) (Layer, error) {
 	return l, w.Commit(l.Digest)
 }
 
-// copyTar copies an archive but for some paths, and counts what is more than a directory above something else.
-func copyTar(w io.Writer, r io.Reader, hidden map[string]bool) (int, error) {
+// copyTar copies an archive but for hidden paths, and for directories that are optional and have nothing in them. It counts entries.
+func copyTar(w io.Writer, r io.Reader, hidden, optional map[string]bool) (int, error) {
 	tr, tw := tar.NewReader(r), tar.NewWriter(w)
 	n := 0
+	var waiting []*tar.Header // directories that come along if anything in them does
 	for {
 		h, err := tr.Next()
 		if errors.Is(err, io.EOF) {
@@ -259,8 +261,26 @@ func copyTar(w io.Writer, r io.Reader, hidden map[string]bool) (int, error) {
 		if err != nil {
 			return n, err
 		}
-		if hidden[strings.Trim(path.Clean("/"+h.Name), "/")] {
+		name := strings.Trim(path.Clean("/"+h.Name), "/")
+		if hidden[name] {
 			continue
+		}
+		if optional[name] && h.Typeflag == tar.TypeDir {
+			waiting = append(waiting, h)
+			continue
+		}
+		waiting = slices.DeleteFunc(waiting, func(dir *tar.Header) bool {
+			if !strings.HasPrefix(name, strings.Trim(path.Clean("/"+dir.Name), "/")+"/") {
+				return false
+			}
+			if err == nil {
+				err = tw.WriteHeader(dir)
+				n++
+			}
+			return true
+		})
+		if err != nil {
+			return n, err
 		}
 		if err := tw.WriteHeader(h); err != nil {
 			return n, fmt.Errorf("%s: %w", h.Name, err)

@@ -281,3 +281,12 @@ func (r *run) hidden() map[string]bool {
 	}
 	return at
 }
+
+// missing lists the directories that BuildKit makes above mounts. They are the step's own only if it has left something in them.
+func (r *run) missing() map[string]bool {
+	at := map[string]bool{}
+	for _, dir := range r.step.Missing {
+		at[strings.TrimPrefix(filepath.ToSlash(filepath.Clean(dir)), "/")] = true
+	}
+	return at
+}
