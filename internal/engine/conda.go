@@ -45,6 +45,14 @@ func late(before, after base.Info, steps []executed) map[string]bool {
 	return out
 }
 
+// foreseen says what is not known before micromamba has been executed.
+func foreseen(steps []executed) []string {
+	if !slices.ContainsFunc(steps, func(x executed) bool { return x.Kind == plan.StepConda && !x.done }) {
+		return nil
+	}
+	return []string{"which release of Python conda brings, and which packages, is known once micromamba has been executed; till then none of them are counted on"}
+}
+
 // ours is what of an environment we made ourselves, so that its layers can be left out.
 func (e *installed) ours() *plan.Installed {
 	if e == nil || e.foreign {

@@ -144,7 +144,7 @@ func (p *Pipeline) read(ctx context.Context, s Spec, pins pinner, step stepper, 
 	if b, err = s.onPython(b); err != nil {
 		return planned{}, err
 	}
-	in := plan.Input{Spec: s.Fields, Name: s.Named.Name, Tag: s.Named.Tag, ID: s.Named.ID, Base: b.Info, CA: p.CA, StrictRecord: s.Policy.Record == "strict", Late: late(bare.Info, b.Info, steps)}
+	in := plan.Input{Spec: s.Fields, Name: s.Named.Name, Tag: s.Named.Tag, ID: s.Named.ID, Base: b.Info, CA: p.CA, StrictRecord: s.Policy.Record == "strict", Late: late(bare.Info, b.Info, steps), Notes: foreseen(steps)}
 	on := p.environment(s, b.Info)
 	in.Installed = on.ours()
 	if b.Info.Python != nil {
