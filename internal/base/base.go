@@ -37,6 +37,7 @@ type Info struct {
 	Python     *Python  // nil: no Python on PATH
 	Pythons    []Python // every CPython below a directory named bin, on PATH or not, by Link
 	Runtime    *Runtime // what is in /opt/micromamba/envs/runtime, if Python lies there; else nil
+	Site       *Runtime // what is among the packages of Python itself, if installers may add to them; else nil
 	Libc       pypa.Libc
 	Env        []string // of the config, in order
 	User       string

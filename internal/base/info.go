@@ -13,7 +13,7 @@ import (
 )
 
 // cacheFormat changes when what inspect finds changes, so that an old finding is not believed.
-const cacheFormat = 8
+const cacheFormat = 9
 
 type cached struct {
 	Format int
@@ -125,7 +125,7 @@ func (r *Resolver) inspect(ctx context.Context, img v1.Image, report progress.Fu
 	if info.Python, err = python(t, searchPath(cfg.Config.Env), cfg.Config.Env); err != nil {
 		return nil, err
 	}
-	info.Pythons, info.Runtime = pythons(t), runtimeOf(t, info.Python)
+	info.Pythons, info.Runtime, info.Site = pythons(t), runtimeOf(t, info.Python), siteOf(t, info.Python)
 	info.Files, err = collect(t)
 	return info, err
 }

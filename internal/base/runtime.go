@@ -11,10 +11,14 @@ import (
 	"github.com/imgspecd/imgspecd/internal/pypa"
 )
 
-// Runtime is the environment into which the default builder has micromamba put the Python, where there is one.
+// Runtime is an environment with packages: that into which the default builder has micromamba put the Python, or the one in
+// which Python itself lies.
 type Runtime struct {
-	Dirs  map[string]Entry // its directories and those above it, by path, but for caches of bytecode
-	Dists []Dist           // what is installed in it, by name
+	Prefix string           // /opt/micromamba/envs/runtime, /usr/local
+	Site   string           // its site-packages
+	Venv   bool             // it is a virtual environment
+	Dirs   map[string]Entry // its directories and those above it, by path, but for caches of bytecode
+	Dists  []Dist           // what is installed in it, by name
 }
 
 // Dist is an installed package.
@@ -27,13 +31,14 @@ type Dist struct {
 // The files that say which others a package has.
 var manifests = []string{"RECORD", "top_level.txt", "namespace_packages.txt"}
 
-// isManifest says whether p is one of a package that is installed in runtimeDir.
+// isManifest says whether p is one of a package that is installed in an environment.
 func isManifest(p string) bool {
-	if !strings.HasPrefix(p, runtimeDir+"/") || !slices.Contains(manifests, path.Base(p)) {
+	if !slices.Contains(manifests, path.Base(p)) || inVenv(p) {
 		return false
 	}
-	ext := path.Ext(path.Dir(p))
-	return ext == ".dist-info" || ext == ".egg-info"
+	info := path.Dir(p)
+	ext := path.Ext(info)
+	return (ext == ".dist-info" || ext == ".egg-info") && path.Base(path.Dir(info)) == "site-packages"
 }
 
 // runtimeOf says what is in runtimeDir, whose Python that is; nil: it is none that lies there itself.
@@ -41,7 +46,7 @@ func runtimeOf(t *tree, python *Python) *Runtime {
 	if python == nil || !strings.HasPrefix(python.Path, runtimeDir+"/") {
 		return nil
 	}
-	r := &Runtime{Dirs: map[string]Entry{}}
+	r := &Runtime{Prefix: runtimeDir, Dirs: map[string]Entry{}}
 	take := func(p string, n *node) {
 		if n.children != nil && path.Base(p) != "__pycache__" {
 			r.Dirs[p] = Entry{Mode: n.mode, UID: n.uid, GID: n.gid}
@@ -51,26 +56,62 @@ func runtimeOf(t *tree, python *Python) *Runtime {
 		take(dir, t.at(dir))
 	}
 	t.at(runtimeDir).each(runtimeDir, take)
-	name := "python3." + minorOf(t, python.Path, runtimeDir)
+	r.Site = path.Join(runtimeDir, "lib", libName(t, python, runtimeDir), "site-packages")
+	r.read(t)
+	return r
+}
+
+// siteOf says what is among the packages of Python itself. It is nil where these belong to the system, as in /usr: installers
+// leave them alone.
+func siteOf(t *tree, python *Python) *Runtime {
+	if python == nil || inVenv(python.Link) {
+		return nil
+	}
+	prefix := path.Dir(path.Dir(python.Link))
+	lib := path.Join(prefix, "lib", libName(t, python, path.Dir(path.Dir(python.Path))))
+	r := &Runtime{Prefix: prefix, Site: path.Join(lib, "site-packages"), Venv: t.follow(prefix+"/pyvenv.cfg") != nil, Dirs: map[string]Entry{}}
+	if prefix == "/usr" || prefix == "/" || t.at(r.Site) == nil || t.at(r.Site).children == nil || t.follow(lib+"/EXTERNALLY-MANAGED") != nil {
+		return nil
+	}
+	take := func(p string, n *node) {
+		standard := strings.HasPrefix(p, lib+"/") && p != r.Site && !strings.HasPrefix(p, r.Site+"/")
+		if n.children != nil && path.Base(p) != "__pycache__" && !standard {
+			r.Dirs[p] = Entry{Mode: n.mode, UID: n.uid, GID: n.gid}
+		}
+	}
+	for dir := prefix; dir != "/"; dir = path.Dir(dir) {
+		take(dir, t.at(dir))
+	}
+	t.at(prefix).each(prefix, take)
+	r.read(t)
+	return r
+}
+
+// libName is the directory of a Python's library.
+func libName(t *tree, python *Python, prefix string) string {
+	name := "python3." + minorOf(t, python.Path, prefix)
 	if python.FreeThreaded && !strings.HasSuffix(name, "t") {
 		name += "t"
 	}
-	site := path.Join(runtimeDir, "lib", name, "site-packages")
-	at := t.at(site)
+	return name
+}
+
+// read looks at what is installed in Site.
+func (r *Runtime) read(t *tree) {
+	at := t.at(r.Site)
 	if at == nil {
-		return r
+		return
 	}
 	for child, n := range at.children {
-		if d, ok := dist(t, path.Join(site, child), n); ok {
+		if d, ok := r.dist(t, path.Join(r.Site, child), n); ok {
 			r.Dists = append(r.Dists, d)
 		}
 	}
 	slices.SortFunc(r.Dists, func(a, b Dist) int { return strings.Compare(a.Name+" "+a.Version, b.Name+" "+b.Version) })
-	return r
 }
 
 // dist reads what is installed from the directory that says so, as uv does: name and version are in its name.
-func dist(t *tree, at string, n *node) (Dist, bool) {
+func (r *Runtime) dist(t *tree, at string, n *node) (Dist, bool) {
 	ext := path.Ext(at)
 	if ext != ".dist-info" && ext != ".egg-info" {
 		return Dist{}, false
@@ -91,17 +132,18 @@ func dist(t *tree, at string, n *node) (Dist, bool) {
 	case n.children["RECORD"] == nil || n.children["RECORD"].file == nil:
 		d.Stuck = "it has no RECORD of what it installed"
 	default:
-		d.Paths = recordPaths(t, path.Dir(at), n.children["RECORD"].file.content)
+		d.Paths = r.recordPaths(t, n.children["RECORD"].file.content)
 	}
 	return d, true
 }
 
 // recordPaths lists what goes when the files in a RECORD are removed: with them go the bytecode beside them, and
 // directories that are then empty, but none above site.
-func recordPaths(t *tree, site string, record []byte) []string {
-	r := csv.NewReader(bytes.NewReader(record))
-	r.FieldsPerRecord, r.LazyQuotes = -1, true
-	lines, err := r.ReadAll()
+func (r *Runtime) recordPaths(t *tree, record []byte) []string {
+	site := r.Site
+	in := csv.NewReader(bytes.NewReader(record))
+	in.FieldsPerRecord, in.LazyQuotes = -1, true
+	lines, err := in.ReadAll()
 	if err != nil {
 		return nil
 	}
@@ -112,7 +154,7 @@ func recordPaths(t *tree, site string, record []byte) []string {
 		if path.IsAbs(line[0]) {
 			p = path.Clean(line[0])
 		}
-		if n := t.at(p); n == nil || n.children != nil || !strings.HasPrefix(p, runtimeDir+"/") {
+		if n := t.at(p); n == nil || n.children != nil || !strings.HasPrefix(p, r.Prefix+"/") {
 			continue
 		}
 		gone[p] = true

@@ -104,3 +104,44 @@ func TestAnEnvironmentThatIsNotConda(t *testing.T) {
 		t.Errorf("Python %+v, runtime %+v", b.Info.Python, b.Info.Runtime)
 	}
 }
+
+// Packages may be added to a Python's own, where these are not the system's.
+func TestWhatIsInstalledInThePythonItself(t *testing.T) {
+	const prefix = "usr/local"
+	layer := func(prefix string, more ...string) v1.Layer {
+		return makeLayer(t, append([]string{
+			prefix + "/bin/python3.12*=\x7fELF\x003.12.7\x00", prefix + "/bin/python3 -> python3.12", prefix + "/include/python3.12/patchlevel.h=#define PY_VERSION \"3.12.7\"\n",
+			prefix + "/lib/python3.12/json/__init__.py=", prefix + "/lib/python3.12/site-packages/six.py=",
+			prefix + "/lib/python3.12/site-packages/six-1.16.0.dist-info/RECORD=six.py,,\nsix-1.16.0.dist-info/RECORD,,\n../../../bin/six,,\n", prefix + "/bin/six*=x",
+		}, more...)...)
+	}
+	site := "/" + prefix + "/lib/python3.12/site-packages"
+	b, err := resolve(t, v1.Config{Env: []string{"PATH=/usr/local/bin:/usr/bin"}}, layer(prefix))
+	must(t, err)
+	got := b.Info.Site
+	if got == nil || got.Prefix != "/"+prefix || got.Site != site || got.Venv {
+		t.Fatalf("%+v", got)
+	}
+	want := []base.Dist{{Name: "six", Version: "1.16.0", Paths: []string{"/usr/local/bin/six", site + "/six-1.16.0.dist-info", site + "/six.py"}}}
+	if diff := cmp.Diff(want, got.Dists); diff != "" {
+		t.Error(diff)
+	}
+	if _, ok := got.Dirs["/usr/local/lib/python3.12/json"]; ok || !got.Dirs["/usr/local/bin"].Mode.IsDir() || !got.Dirs[site].Mode.IsDir() || !got.Dirs["/usr"].Mode.IsDir() {
+		t.Errorf("directories: %v", got.Dirs)
+	}
+
+	b, err = resolve(t, v1.Config{Env: []string{"PATH=/opt/venv/bin:/usr/local/bin"}}, layer(prefix),
+		makeLayer(t, "opt/venv/bin/python3 -> /usr/local/bin/python3.12", "opt/venv/pyvenv.cfg=home = /usr/local/bin\n", "opt/venv/lib/python3.12/site-packages/"))
+	must(t, err)
+	if got := b.Info.Site; got == nil || got.Prefix != "/opt/venv" || !got.Venv || len(got.Dists) != 0 {
+		t.Errorf("%+v", got)
+	}
+
+	for name, l := range map[string]v1.Layer{"the system's": layer("usr"), "managed": layer(prefix, prefix+"/lib/python3.12/EXTERNALLY-MANAGED=")} {
+		b, err := resolve(t, v1.Config{Env: []string{"PATH=/usr/local/bin:/usr/bin"}}, l)
+		must(t, err)
+		if b.Info.Python == nil || b.Info.Site != nil {
+			t.Errorf("%s: %+v", name, b.Info.Site)
+		}
+	}
+}

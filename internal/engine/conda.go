@@ -71,8 +71,12 @@ func (e *installed) come(all []lockfile.Artifact) (come []lockfile.Artifact, rep
 		if a.Hash == "" && a.URL == "" && a.Path == "" && a.Source == nil {
 			continue // as it is in the image
 		}
+		i := slices.IndexFunc(e.Packages, func(old lockfile.Artifact) bool { return old.Name == a.Name })
+		if i >= 0 && a.Direct == nil && satisfied(e.Packages[i], a) {
+			continue // a lock names it in the version that is there
+		}
 		come = append(come, a)
-		if slices.ContainsFunc(e.Packages, func(old lockfile.Artifact) bool { return old.Name == a.Name }) {
+		if i >= 0 {
 			replaced = append(replaced, a.Name)
 		}
 	}
@@ -96,8 +100,8 @@ func (p *Pipeline) chosen(ctx context.Context, e *installed, all []lockfile.Arti
 		}
 		if !offered {
 			return &plan.Unsupported{
-				Field: "packages", Hint: fmt.Sprintf("leave it to conda_packages, or name the version in packages: %q", all[i].Name+"=="+all[i].Version),
-				Reason: fmt.Sprintf("whether %s %s of conda would stay is not known: no wheel of it is at %s, where %s is chosen",
+				Field: "packages", Hint: fmt.Sprintf("leave it as it is there, or name the version in packages: %q", all[i].Name+"=="+all[i].Version),
+				Reason: fmt.Sprintf("whether %s %s of the image would stay is not known: no wheel of it is at %s, where %s is chosen",
 					old.Name, old.Version, strings.Join(indexes, ", "), all[i].Version),
 			}
 		}

@@ -101,7 +101,10 @@ func (s Spec) request() (resolve.Request, error) {
 		PipIndex: s.Fields.Str("pip_index"), PipExtraArgs: s.Fields.Str("pip_extra_args"),
 		PipExtraIndexURL: s.Fields.Texts("pip_extra_index_url"),
 	}
-	if !plan.HasExec(s.Fields) {
+	switch {
+	case plan.InBase(s.Fields): // the base has flytekit, and the plug-in does not look at pip_extra_args
+		r.Alone, r.PipExtraArgs = true, ""
+	case !plan.HasExec(s.Fields):
 		// The default builder's Python comes from conda, which brings pip along; runtime_packages need it.
 		r.Packages = append([]string{"pip"}, r.Packages...)
 	}

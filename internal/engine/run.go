@@ -76,6 +76,7 @@ type Builder interface {
 // Policy is what the configuration says about bases and targets.
 type Policy struct {
 	DefaultBase string // of a spec without base_image; {python} stands for the Python minor
+	Flytekit    string // likewise with builder="envd"; empty: flytekit's own image
 	Push        string // always, on-request or never
 	Rebuild     string // ask or auto: what is done about a ready image whose content would differ
 	Bytecode    string // auto, on or off: whether packages are compiled
@@ -190,6 +191,9 @@ func (p *Pipeline) baseRef(s Spec) (string, error) {
 		return ref, nil
 	}
 	python := cmp.Or(s.Fields.PythonVersion(), s.Python)
+	if plan.InBase(s.Fields) {
+		return s.flytekitImage()
+	}
 	if strings.Contains(s.Policy.DefaultBase, "{python}") && python == "" {
 		return "", &api.Error{Code: api.CodeInvalid, Message: "nothing says which Python the image shall have", Hint: "set python_version or base_image in the ImageSpec, or requires-python in pyproject.toml"}
 	}

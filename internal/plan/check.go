@@ -26,6 +26,9 @@ const cudaText = "cuda and cudnn do not need to be specified: a GPU library on P
 
 // Check refuses a spec that cannot be planned, whatever its base and packages are.
 func Check(spec imagespec.Spec) error {
+	if InBase(spec) {
+		return checkEnvd(spec)
+	}
 	if err := checkFields(spec); err != nil {
 		return err
 	}
@@ -90,6 +93,9 @@ func checkBase(in Input) error {
 	b := in.Base
 	if want := in.Spec.Platform(); want != "" && b.Platform != "" && want != b.Platform {
 		return &Invalid{Field: "platform", Reason: fmt.Sprintf("is %s, but base image %s is for %s", want, b.Ref, b.Platform)}
+	}
+	if InBase(in.Spec) {
+		return checkEnvdBase(in)
 	}
 	if b.Python == nil {
 		return &Unsupported{Field: "base_image", Reason: "no Python on the PATH of " + b.Ref,

@@ -31,7 +31,7 @@ var (
 // needsConda reports whether the base's own Python will not do.
 func needsConda(spec imagespec.Spec, b base.Info) bool {
 	switch {
-	case HasExec(spec):
+	case HasExec(spec), InBase(spec):
 		return false
 	case len(spec.Texts("conda_packages")) > 0, len(spec.Texts("conda_channels")) > 0, b.Python == nil:
 		return true
@@ -129,9 +129,9 @@ func (s Step) Finds(b base.Info) []string {
 	return env
 }
 
-// OnConda reports whether packages go into an environment of conda's that the base has.
+// OnConda reports whether packages go into an environment that the base has, of conda's or its Python's own.
 func OnConda(spec imagespec.Spec, b base.Info) bool {
-	return Prefix(spec) == runtimeDir && b.Runtime != nil
+	return (Prefix(spec) == runtimeDir || InBase(spec)) && b.Runtime != nil
 }
 
 // Expected is a base as it will be once micromamba has been executed on it, as far as that can be told before.
@@ -187,15 +187,23 @@ func (t *tree) replace(in Input) (notes []string, err error) {
 		}
 		d := in.Base.Runtime.Dists[i]
 		if d.Stuck != "" {
-			return nil, &Invalid{Field: "packages", Reason: fmt.Sprintf("%s %s of conda cannot be replaced: %s", d.Name, d.Version, d.Stuck),
-				Hint: "ask conda_packages for the version that the packages need"}
+			return nil, &Invalid{Field: "packages", Reason: fmt.Sprintf("%s %s of %s cannot be replaced: %s", d.Name, d.Version, owner(in.Spec), d.Stuck),
+				Hint: "ask whoever installed it (conda_packages, or the base) for the version that the packages need"}
 		}
 		for _, p := range d.Paths {
 			t.remove(p)
 		}
-		notes = append(notes, d.Name+" "+d.Version+" of conda gives way to another version")
+		notes = append(notes, d.Name+" "+d.Version+" of "+owner(in.Spec)+" gives way to another version")
 	}
 	return notes, nil
+}
+
+// owner is who installed what is in an environment that packages go into.
+func owner(spec imagespec.Spec) string {
+	if InBase(spec) {
+		return "the base"
+	}
+	return "conda"
 }
 
 // Dir is a directory in the environment that packages go into, as it lies below them.

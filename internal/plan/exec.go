@@ -16,8 +16,11 @@ import (
 // HasExec reports whether a spec says which of the base's interpreters it is for.
 func HasExec(spec imagespec.Spec) bool { return spec.Str("python_exec") != "" }
 
-// OnPython is a base as a spec with python_exec sees it: with that interpreter.
+// OnPython is a base as a spec with python_exec, or for envd, sees it: with that interpreter, or with its own packages.
 func OnPython(spec imagespec.Spec, b base.Info, flytekit string) (base.Info, error) {
+	if InBase(spec) {
+		return onEnvd(b), nil
+	}
 	if !HasExec(spec) {
 		return b, nil
 	}

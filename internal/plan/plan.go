@@ -126,6 +126,9 @@ func Make(in Input) (*Plan, error) {
 	if err := check(in); err != nil {
 		return nil, err
 	}
+	if InBase(in.Spec) {
+		return makeEnvd(in)
+	}
 	p := &Plan{Name: in.Name, Platform: in.Base.Platform, Base: in.Base, Prefix: scheme(Prefix(in.Spec), in.Base.Python), StrictRecord: in.StrictRecord, Bytecode: in.Bytecode}
 	if in.Installed != nil {
 		p.Without = in.Installed.Layers

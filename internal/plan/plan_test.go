@@ -329,7 +329,7 @@ func TestRefusals(t *testing.T) {
 	}
 	for _, kwargs := range []string{
 		`{"requirements": "uv.lock", "python_version": "3.11", "platform": "linux/amd64", "apt_packages": [], "commands": []}`,
-		`{"requirements": "uv.lock", "python_version": "3.11.11", "builder": "envd", "registry": "localhost:5000"}`,
+		`{"requirements": "uv.lock", "python_version": "3.11.11", "builder": "other", "registry": "localhost:5000"}`,
 		`{"requirements": "uv.lock", "source_root": ".", "source_copy_mode": {"__copymode__": "NO_COPY"}}`,
 	} {
 		in := input(t)

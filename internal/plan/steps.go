@@ -18,7 +18,11 @@ import (
 // python is the minor that flytekit itself would run with; empty: not known.
 func Below(spec imagespec.Spec, b base.Info, python string) ([]Step, error) {
 	var steps []Step
-	if list := spec.Texts("apt_packages"); len(list) > 0 {
+	switch list := spec.Texts("apt_packages"); {
+	case len(list) == 0:
+	case InBase(spec):
+		steps = append(steps, aptEnvd(list, b))
+	default:
 		steps = append(steps, aptStep(list, b))
 	}
 	if needsConda(spec, b) {

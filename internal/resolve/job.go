@@ -111,7 +111,7 @@ func (req Request) lines() []string {
 		}
 	}
 	lines = append(lines, req.Packages...)
-	if req.Pyproject == "" && !anyFlytekit(lines) {
+	if req.Pyproject == "" && !req.Alone && !anyFlytekit(lines) {
 		lines = append(lines, req.flytekit())
 	}
 	return lines

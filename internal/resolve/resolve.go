@@ -49,6 +49,8 @@ type Request struct {
 	Packages  []string
 	// Flytekit is the version that is added unless the requirements name flytekit; empty, or a development version: any.
 	Flytekit string
+	// Alone: nothing is added.
+	Alone bool
 	// Installed is what is in the environment already. As `uv pip install` does there, a version of it stays where it
 	// satisfies the requirements, and is another otherwise.
 	Installed []Pin
