@@ -94,12 +94,12 @@ func unzipOne(archive, name, to, tmp string) (err error) {
 	if err != nil {
 		return err
 	}
-	defer z.Close()
+	defer z.Close() //nolint:errcheck // it was only read
 	in, err := z.Open(name)
 	if err != nil {
 		return fmt.Errorf("%s: %w", filepath.Base(archive), err)
 	}
-	defer in.Close()
+	defer in.Close() //nolint:errcheck // it was only read
 	out, err := os.CreateTemp(tmp, "tool-*")
 	if err != nil {
 		return err
