@@ -81,3 +81,26 @@ image = ImageSpec(name="envd-%s", builder="envd", requirements="uv.lock")
 		t.Errorf("notes: %s", notes)
 	}
 }
+
+// apt and commands are executed for it as for any other, and a poetry.lock is read.
+func TestEnvdExecutes(t *testing.T) {
+	need(t, varUV, varFlytekit, varBase, varRegistry, varDocker)
+	engine := newDocker(t, varDocker)
+	d := startDaemon(t, "DOCKER_HOST="+engine.host, "BUILDKIT_HOST=")
+	base := newDepot(t, "toy").base(t, os.Getenv(varBase))
+	p := newProject(t, spec{name: "envd", base: base})
+	p.write("poetry.lock", poetryLock)
+	p.write("pyproject.toml", "[project]\nname = \"demo\"\nversion = \"0.1.0\"\nrequires-python = \">=3.10\"\ndependencies = [\"idna==3.10\", \"six==1.17.0\"]\n")
+	p.write("workflow.py", fmt.Sprintf(`from flytekit import ImageSpec
+
+image = ImageSpec(
+    name="envd-%s", builder="envd", base_image=%q, requirements="poetry.lock", apt_packages=["toy"],
+    commands=["toy > /root/played", "python -c 'import six; print(six.__version__)' >> /root/played"],
+)
+`, random(), base))
+	img := d.ready(d.watch(p.dir).Label, "", "docker")
+	engine.forget(img.Name)
+	if got := engine.in(img.Name, "cat /root/played; pip check; ls -A /var/lib/apt/lists"); got != "toy\n1.17.0\nNo broken requirements found.\n" {
+		t.Errorf("the container prints %q", got)
+	}
+}
