@@ -200,6 +200,13 @@ func (d *daemon) ask(t *testing.T, said map[string]string, p *project, img api.I
 	} {
 		said["imgspecd "+strings.Join(args, " ")] = d.cli(args...)
 	}
+	for _, args := range [][]string{{"doctor"}, {"doctor", "--json"}} { // which may find something wrong with this machine
+		out, err := command{dir: d.home, env: d.env}.try(t.Context(), d.bin, args...)
+		if !strings.Contains(out, "index") {
+			t.Errorf("imgspecd doctor: %v\n%s", err, out)
+		}
+		said["imgspecd "+strings.Join(args, " ")] = fmt.Sprint(out, err)
+	}
 	builds, err := d.Builds(t.Context(), "", 0)
 	if err != nil || len(builds) == 0 {
 		t.Fatal(builds, err)
