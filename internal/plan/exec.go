@@ -30,12 +30,16 @@ func OnPython(spec imagespec.Spec, b base.Info, flytekit string) (base.Info, err
 	exec := path.Clean(spec.Str("python_exec"))
 	for _, p := range b.Pythons {
 		if exec == p.Link || exec == p.Path || usr(exec) == usr(p.Link) {
+			p.Path = exec // uv's environments name it as it was called
 			b.Python = &p
 			return b, nil
 		}
 	}
 	if !path.IsAbs(exec) && b.Python != nil && path.Base(b.Python.Link) == exec {
-		return b, nil // a name, which PATH finds
+		p := *b.Python // a name, which PATH finds
+		p.Path = p.Link
+		b.Python = &p
+		return b, nil
 	}
 	var found []string
 	for _, p := range b.Pythons {
