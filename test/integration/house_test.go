@@ -67,9 +67,15 @@ func (h *house) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // put makes a pure wheel of version 1.0 and puts it up. Of the files in wrong, RECORD gives another hash than theirs.
 func (h *house) put(t *testing.T, name string, files map[string]string, wrong ...string) {
 	t.Helper()
-	info := name + "-1.0.dist-info/"
+	h.release(t, name, "1.0", files, wrong...)
+}
+
+// release is put, for any version.
+func (h *house) release(t *testing.T, name, version string, files map[string]string, wrong ...string) {
+	t.Helper()
+	info := name + "-" + version + ".dist-info/"
 	files = maps.Clone(files)
-	files[info+"METADATA"] = "Metadata-Version: 2.1\nName: " + name + "\nVersion: 1.0\n"
+	files[info+"METADATA"] = "Metadata-Version: 2.1\nName: " + name + "\nVersion: " + version + "\n"
 	files[info+"WHEEL"] = "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
 	record := ""
 	for _, n := range slices.Sorted(maps.Keys(files)) {
@@ -93,5 +99,5 @@ func (h *house) put(t *testing.T, name string, files map[string]string, wrong ..
 	if err := z.Close(); err != nil {
 		t.Fatal(err)
 	}
-	h.wheels[name+"-1.0-py3-none-any.whl"] = b.Bytes()
+	h.wheels[name+"-"+version+"-py3-none-any.whl"] = b.Bytes()
 }
