@@ -213,7 +213,7 @@ func buildKit(cfg *config.Config, log *slog.Logger, st *store.Store, eng *docker
 	d := buildkit.Deps{
 		Address: cfg.BuildKitAddress(), Default: cfg.BuildKitDefaults(),
 		TLS:   buildKitTLS(cfg),
-		Blobs: st, Tmp: st.Tmp(), CA: caBundle(cfg), Log: log, SSH: cfg.SSHAgent(),
+		Blobs: st, Tmp: st.Tmp(), CA: caBundle(cfg), Log: log, SSH: cfg.SSHAgent(), Keychain: authn.DefaultKeychain,
 		Proxy: buildkit.Proxy{HTTP: http, HTTPS: https, FTP: ftp, No: no, All: all},
 	}
 	if cfg.Docker.Use != config.UseNever {

@@ -86,8 +86,6 @@ func TestWriterEnds(t *testing.T) {
 	big := bytes.Repeat([]byte("0123456789abcdef"), 1<<17)
 	raw := deflated(t, big)
 	crc := crc32.ChecksumIEEE(big)
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
 	full := errors.New("disk full")
 	for name, test := range map[string]struct {
 		sink io.Writer
@@ -96,6 +94,7 @@ func TestWriterEnds(t *testing.T) {
 		"sink":    {failingWriter{full}, full},
 		"context": {io.Discard, context.Canceled},
 	} {
+		ctx, cancel := context.WithCancel(t.Context())
 		w := NewWriter(test.sink, Options{Workers: 3})
 		var err error
 		for i := 0; i < 100 && err == nil; i++ {
@@ -111,6 +110,7 @@ func TestWriterEnds(t *testing.T) {
 		if _, err := w.Close(); !errors.Is(err, test.want) {
 			t.Errorf("%s: Close says %v the second time", name, err)
 		}
+		cancel()
 	}
 	for i := 0; runtime.NumGoroutine() > before; i++ {
 		if i == 100 {

@@ -20,6 +20,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/go-containerregistry/pkg/authn"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/moby/buildkit/client"
 	_ "github.com/moby/buildkit/client/connhelper/dockercontainer" // docker-container://NAME
@@ -42,16 +43,17 @@ type Engine interface {
 
 // Deps is what a Machine works with.
 type Deps struct {
-	Docker  Engine   // whose BuildKit is used where there is no Address; nil: none
-	Address string   // of a buildkitd: unix://, tcp://, docker-container://, kube-pod://, podman-container://, ssh://
-	Default []string // addresses that are tried when Docker does not answer
-	TLS     TLS      // of tcp://
-	Blobs   blob.Store
-	Tmp     string // a directory for what passes through
-	SSH     string // socket of an agent that git over SSH asks; empty: none
-	CA      []byte // PEM bundle that steps see; may be empty
-	Proxy   Proxy
-	Log     *slog.Logger
+	Docker   Engine   // whose BuildKit is used where there is no Address; nil: none
+	Address  string   // of a buildkitd: unix://, tcp://, docker-container://, kube-pod://, podman-container://, ssh://
+	Default  []string // addresses that are tried when Docker does not answer
+	TLS      TLS      // of tcp://
+	Blobs    blob.Store
+	Tmp      string         // a directory for what passes through
+	Keychain authn.Keychain // logins at registries; nil: none
+	SSH      string         // socket of an agent that git over SSH asks; empty: none
+	CA       []byte         // PEM bundle that steps see; may be empty
+	Proxy    Proxy
+	Log      *slog.Logger
 }
 
 // TLS is files in PEM format; empty: none.

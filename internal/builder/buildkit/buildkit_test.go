@@ -3,9 +3,13 @@ package buildkit
 import (
 	"archive/tar"
 	"context"
+	"crypto/rand"
 	"errors"
 	"io"
+	"log"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,7 +17,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/crane"
 	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/registry"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
@@ -241,5 +248,51 @@ func TestNoBuildKit(t *testing.T) {
 	m := New(Deps{Default: []string{"unix:///nowhere/buildkitd.sock"}})
 	if _, err := m.Info(t.Context()); !errors.Is(err, ErrNone) || !strings.Contains(err.Error(), "/nowhere/buildkitd.sock") {
 		t.Errorf("%v", err)
+	}
+}
+
+// house is the login of a keychain.
+type house struct{}
+
+func (house) Resolve(authn.Resource) (authn.Authenticator, error) {
+	return &authn.Basic{Username: "house", Password: "secret"}, nil
+}
+
+func TestMountFromAPrivateRegistry(t *testing.T) {
+	open := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
+	asked := false
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if user, password, _ := r.BasicAuth(); user != "house" || password != "secret" {
+			asked = true
+			w.Header().Set("WWW-Authenticate", `Basic realm="house"`)
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		open.ServeHTTP(w, r)
+	}))
+	defer srv.Close()
+	host := strings.TrimPrefix(srv.URL, "http://")
+	img, err := crane.Image(map[string][]byte{"tool": []byte("from a private registry\n")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ref := host + "/tools/" + strings.ToLower(rand.Text()) + ":1"
+	if err := crane.Push(img, ref, crane.WithAuthFromKeychain(house{})); err != nil {
+		t.Fatal(err)
+	}
+	machines(t, func(t *testing.T, m *Machine, s *store.Store) {
+		m.deps.Keychain = house{}
+		step := shell("mount", "cat /tool")
+		step.Mounts = []plan.Mount{{Target: "/tool", Image: ref, Source: "/tool"}}
+		var said []string
+		if _, err := m.Run(t.Context(), base(t, s), step, func(line string) { said = append(said, line) }); err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Contains(said, "from a private registry") {
+			t.Errorf("it said %q", said)
+		}
+	})
+	if !asked {
+		t.Error("no login was asked for")
 	}
 }

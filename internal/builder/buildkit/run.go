@@ -233,6 +233,9 @@ func (r *run) solve(ctx context.Context, state llb.State, export client.ExportEn
 	if len(r.secrets) > 0 {
 		opt.Session = append(opt.Session, secretsprovider.FromMap(r.secrets))
 	}
+	if r.m.deps.Keychain != nil && slices.ContainsFunc(r.step.Mounts, func(m plan.Mount) bool { return m.Image != "" }) {
+		opt.Session = append(opt.Session, r.m.logins())
+	}
 	if r.m.deps.SSH != "" && slices.ContainsFunc(r.step.Mounts, func(m plan.Mount) bool { return m.Git != "" }) {
 		agent, err := sshprovider.NewSSHAgentProvider([]sshprovider.AgentConfig{{ID: "default", Paths: []string{r.m.deps.SSH}}})
 		if err != nil {
