@@ -39,16 +39,17 @@ var floorplan = []room{
 	{"internal/imagespec", nil, "flytekit's names; they must not depend on how images are built"},
 	{"internal/layer", in("internal/progress"), "the bytes of a layer, whatever they mean"},
 	{"internal/bytecode", nil, "source in, .pyc out, by a Python of the host"},
+	{"internal/inode", nil, "one fact about a file, which project and watch go by"},
 	{"internal/flight", nil, "one at a time by key; whoever makes things that others may be making"},
-	{"internal/watch", nil, "hints that files changed; it knows no projects' meaning"},
+	{"internal/watch", in("internal/inode"), "hints that files changed; it knows no projects' meaning"},
 
 	// Readers: from files to values.
 	{"internal/lockfile", in("internal/pypa"), "a lock and an environment in, pinned artifacts out"},
 	{"internal/index", in("internal/pypa", "internal/progress"), "files by URL, or by name, and hash"},
 	{"internal/resolve", in("internal/pypa"), "from what is not pinned to a lock, by the user's uv; neither reads what it gives nor fetches it"},
 	{"internal/wheel", in("internal/pypa"), "what a wheel installs"},
-	{"internal/project", in("internal/imagespec", "internal/pypa", "internal/lockfile"), "which image specs a directory holds; the lock says which flytekit names them"},
-	{"internal/base", in("internal/blob", "internal/pypa", "internal/progress"), "what a base image holds"},
+	{"internal/project", in("internal/imagespec", "internal/inode", "internal/pypa", "internal/lockfile"), "which image specs a directory holds; the lock says which flytekit names them"},
+	{"internal/base", in("internal/blob", "internal/flight", "internal/pypa", "internal/progress"), "what a base image holds"},
 
 	// The pipeline.
 	{"internal/plan", in("internal/base", "internal/bytecode", "internal/imagespec", "internal/layer", "internal/lockfile", "internal/pypa", "internal/wheel"),

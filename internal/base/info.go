@@ -30,7 +30,7 @@ func (r *Resolver) info(ctx context.Context, img v1.Image, want v1.Platform, rep
 		return nil, err
 	}
 	digest := h.String()
-	unlock, err := r.inspecting.lock(ctx, digest)
+	unlock, err := r.inspecting.Lock(ctx, digest)
 	if err != nil {
 		return nil, err
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"github.com/imgspecd/imgspecd/internal/blob"
+	"github.com/imgspecd/imgspecd/internal/flight"
 	"github.com/imgspecd/imgspecd/internal/progress"
 )
 
@@ -41,7 +42,7 @@ type Resolver struct {
 	mu     sync.Mutex
 	puller *remote.Puller // keeps tokens and connections; replaced when credentials are refused
 
-	inspecting flight // one inspection per digest at a time
+	inspecting flight.Locks // one inspection per digest at a time
 }
 
 // NewResolver returns a Resolver.
@@ -136,38 +137,4 @@ func (r *Resolver) parse(ref string) (name.Reference, error) {
 		return name.ParseReference(ref, name.Insecure)
 	}
 	return parsed, nil
-}
-
-// flight lets calls with the same key share one run.
-type flight struct {
-	mu  sync.Mutex
-	run map[string]chan struct{}
-}
-
-// lock waits until no one else runs for key, or ctx ends.
-func (f *flight) lock(ctx context.Context, key string) (unlock func(), err error) {
-	for {
-		f.mu.Lock()
-		busy, ok := f.run[key]
-		if !ok {
-			done := make(chan struct{})
-			if f.run == nil {
-				f.run = map[string]chan struct{}{}
-			}
-			f.run[key] = done
-			f.mu.Unlock()
-			return func() {
-				f.mu.Lock()
-				delete(f.run, key)
-				f.mu.Unlock()
-				close(done)
-			}, nil
-		}
-		f.mu.Unlock()
-		select {
-		case <-busy:
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
-		}
-	}
 }

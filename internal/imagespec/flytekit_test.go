@@ -116,7 +116,7 @@ func name(t *testing.T, s Spec, q question, o Options) Named {
 	for _, call := range q.Calls {
 		if err == nil {
 			// flytekit checks a spec before a method of it can be called.
-			if _, err = Construct(s, o); err == nil {
+			if _, err = constructed(s, o); err == nil {
 				s, err = ParseCall(s, call)
 			}
 		}

@@ -60,15 +60,6 @@ func Name(s Spec, o Options) (Named, error) {
 	return s.named(r, o)
 }
 
-// Construct makes flytekit's checks and fills in its defaults, as Name does first.
-func Construct(s Spec, o Options) (Spec, error) {
-	r, err := ruleFor(o.Flytekit)
-	if err != nil {
-		return s, err
-	}
-	return s.construct(r, o)
-}
-
 // ID computes the id alone. It reads no file and depends on no loaded module, so it
 // tells whether two specs are one even where the tag cannot be predicted.
 func ID(s Spec, o Options) (string, error) {

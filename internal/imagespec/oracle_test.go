@@ -202,6 +202,6 @@ func FuzzParseKwargs(f *testing.F) {
 		if !bytes.Equal(again.JSON(), s.JSON()) || Repr(again) != Repr(s) {
 			t.Fatalf("wrote %s, read %s", s.JSON(), again.JSON())
 		}
-		_, _ = Construct(s, Options{Dir: t.TempDir()})
+		_, _ = constructed(s, Options{Dir: t.TempDir()})
 	})
 }

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/imgspecd/imgspecd/internal/inode"
 )
 
 // Limits of what is looked at.
@@ -149,7 +151,7 @@ func (s *stats) look(path string) known {
 	if err != nil || !st.Mode().IsRegular() {
 		return known{}
 	}
-	now := known{size: st.Size(), mtime: st.ModTime(), inode: inode(st)}
+	now := known{size: st.Size(), mtime: st.ModTime(), inode: inode.Of(st)}
 	s.mu.Lock()
 	old, ok := s.seen[path]
 	s.mu.Unlock()

@@ -12,7 +12,6 @@ import (
 
 // The buckets of the database. Keys and values are as the methods below write them.
 const (
-	bucketMeta     = "meta"
 	bucketProjects = "projects"
 	bucketBuilds   = "builds"
 	bucketLayers   = "layers"
@@ -23,7 +22,7 @@ const (
 	bucketLearned  = "learned"
 )
 
-var buckets = []string{bucketMeta, bucketProjects, bucketBuilds, bucketLayers, bucketReady, bucketHistory, bucketBases, bucketFound, bucketLearned, bucketResolved, bucketInstalled, bucketSteps}
+var buckets = []string{bucketProjects, bucketBuilds, bucketLayers, bucketReady, bucketHistory, bucketBases, bucketFound, bucketLearned, bucketResolved, bucketInstalled, bucketSteps}
 
 // How many entries the caches keep. A base's record holds its account files and
 // homes; a found record is what one project's Python files say.
@@ -104,15 +103,3 @@ func (s *Store) Found(key string) ([]byte, bool) { return s.cached(bucketFound, 
 
 // PutFound keeps what was found in files; old ones go.
 func (s *Store) PutFound(key string, b []byte) error { return s.cache(bucketFound, key, b, keepFound) }
-
-// Get returns a value of the daemon's own.
-func (s *Store) Get(key string) ([]byte, bool) { return s.raw(bucketMeta, key) }
-
-// Put keeps a value of the daemon's own.
-func (s *Store) Put(key string, b []byte) error {
-	err := s.db.Update(func(tx *bolt.Tx) error { return tx.Bucket([]byte(bucketMeta)).Put([]byte(key), b) })
-	if err != nil {
-		return fmt.Errorf("remember %s: %w", key, err)
-	}
-	return nil
-}

@@ -6,6 +6,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"github.com/imgspecd/imgspecd/internal/inode"
 )
 
 // poller compares what stat says of paths: for file systems without events and beyond the limit of watches.
@@ -78,5 +80,5 @@ func stampOf(path string) stamp {
 	if err != nil {
 		return stamp{}
 	}
-	return stamp{exists: true, size: st.Size(), mtime: st.ModTime(), mode: st.Mode().Type(), inode: inode(st)}
+	return stamp{exists: true, size: st.Size(), mtime: st.ModTime(), mode: st.Mode().Type(), inode: inode.Of(st)}
 }
