@@ -176,9 +176,7 @@ func (r *run) prepare() error {
 			opts = append(opts, llb.AddEnv("APT_CONFIG", aptFile))
 		}
 	}
-	if p := r.m.deps.Proxy; p != (Proxy{}) {
-		opts = append(opts, llb.WithProxy(llb.ProxyEnv{HTTPProxy: p.HTTP, HTTPSProxy: p.HTTPS, FTPProxy: p.FTP, NoProxy: p.No, AllProxy: p.All}))
-	}
+	opts = append(opts, r.proxies()...)
 	for _, mount := range s.Mounts {
 		o, err := r.mount(mount)
 		if err != nil {
