@@ -191,12 +191,18 @@ func deb(t *testing.T, control, postinst string, files map[string]string) []byte
 // has built it, in built.txt.
 func (h *house) sdist(t *testing.T, project string) {
 	t.Helper()
+	h.sdistOf(t, project, "", backend)
+}
+
+// sdistOf is sdist, with what building requires, as in pyproject.toml, and the program that builds.
+func (h *house) sdistOf(t *testing.T, project, requires, backend string) {
+	t.Helper()
 	var b bytes.Buffer
 	z := gzip.NewWriter(&b)
 	dir := project + "-1.0/"
 	pack(t, z, map[string]string{
 		dir + "PKG-INFO":       "Metadata-Version: 2.1\nName: " + project + "\nVersion: 1.0\n",
-		dir + "pyproject.toml": "[build-system]\nrequires = []\nbuild-backend = \"backend\"\nbackend-path = [\".\"]\n\n[project]\nname = \"" + project + "\"\nversion = \"1.0\"\n",
+		dir + "pyproject.toml": "[build-system]\nrequires = [" + requires + "]\nbuild-backend = \"backend\"\nbackend-path = [\".\"]\n\n[project]\nname = \"" + project + "\"\nversion = \"1.0\"\n",
 		dir + "backend.py":     strings.ReplaceAll(backend, "PROJECT", project),
 	}, 0o644)
 	if err := z.Close(); err != nil {
