@@ -100,7 +100,7 @@ func (p *Pipeline) makeWheel(ctx context.Context, s Spec, b *base.Base, a lockfi
 	st := plan.Build(a, b.Info, archive, conf, s.secrets()).WithUV(uv)
 	x.begin(st, ": "+a.Reason)
 	if err := p.Executor.Fill(ctx, b.Image, st, dir, x.log); err != nil {
-		return rec, &buildError{a, err}
+		return rec, &buildError{err}
 	}
 	w, err := p.Builder.KeepWheel(dir, a)
 	if err != nil {
@@ -112,10 +112,7 @@ func (p *Pipeline) makeWheel(ctx context.Context, s Spec, b *base.Base, a lockfi
 }
 
 // buildError is a package that could not be built.
-type buildError struct {
-	artifact lockfile.Artifact
-	err      error
-}
+type buildError struct{ err error }
 
 func (e *buildError) Error() string { return e.err.Error() }
 func (e *buildError) Unwrap() error { return e.err }

@@ -193,7 +193,11 @@ func ofStep(err error, out *api.Error) bool {
 	case errors.As(err, &failed):
 		out.Code, out.Output = api.CodeInvalid, failed.Tail
 		out.Message = strings.TrimSuffix(out.Message, failed.Error()) + fmt.Sprintf("exit code %d", failed.Code)
-		if failed.Code == 127 {
+		var building *buildError
+		switch {
+		case errors.As(err, &building):
+			out.Hint = "a compiler, headers or tools that it lacks can come from apt_packages, such as build-essential"
+		case failed.Code == 127:
 			out.Hint = "the image has no such program"
 		}
 	case errors.As(err, &platform):
