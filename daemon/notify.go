@@ -2,9 +2,11 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
+	"syscall"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/activation"
@@ -19,7 +21,10 @@ type notifier struct {
 func newNotifier(log *slog.Logger) notifier { return notifier{log: log} }
 
 func (n notifier) send(state string) {
-	if _, err := daemon.SdNotify(false, state); err != nil {
+	_, err := daemon.SdNotify(false, state)
+	if errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ECONNREFUSED) {
+		n.log.Debug("whoever started the daemon no longer listens", "state", state) // serve --detach waits for the start alone
+	} else if err != nil {
 		n.log.Warn("the service manager was not told", "state", state, "err", err)
 	}
 }

@@ -108,7 +108,7 @@ func (a *app) root() *cobra.Command {
 		Short: "Container images that are ready before you need them",
 		Long: `imgspecd watches projects that use flytekit's ImageSpec. Save a lockfile, and
 the image that your next run looks for is built and put where flytekit looks.`,
-		Example: `  imgspecd serve &          # start the daemon
+		Example: `  imgspecd serve --detach   # start the daemon
   imgspecd watch .          # watch this project
   imgspecd status -w        # see its images become ready`,
 		Args:          a.noSuchCommand,

@@ -4,7 +4,10 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -31,11 +34,13 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("IMGSPECD_SOCKET", e.WorkDir+"/s")
 			e.Setenv("HOME", e.WorkDir)
+			e.Defer(func() { killDetached(e.WorkDir) })
 			return os.Chmod(e.WorkDir, 0o700) // as a socket's directory must be
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits":   exits,
-			"waitfor": waitFor,
+			"exits":     exits,
+			"waitfor":   waitFor,
+			"enddaemon": endDetached,
 		},
 	})
 }
@@ -66,4 +71,33 @@ func waitFor(ts *testscript.TestScript, _ bool, args []string) {
 		time.Sleep(10 * time.Millisecond)
 	}
 	ts.Fatalf("%s did not come", args[0])
+}
+
+// enddaemon: ends the daemon that `serve --detach` started, and waits until its socket is gone.
+func endDetached(ts *testscript.TestScript, _ bool, _ []string) {
+	text := ts.ReadFile("state/detach.lock")
+	pid, err := strconv.Atoi(strings.TrimSpace(text))
+	ts.Check(err)
+	ts.Check(syscall.Kill(pid, syscall.SIGTERM))
+	for i := 0; i < 500; i++ {
+		if _, err := os.Lstat(ts.MkAbs("s")); errors.Is(err, os.ErrNotExist) {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	ts.Fatalf("process %d does not end", pid)
+}
+
+// killDetached leaves no daemon behind when a script fails.
+func killDetached(dir string) {
+	b, err := os.ReadFile(filepath.Join(dir, "state", "detach.lock"))
+	if err != nil {
+		return
+	}
+	if _, err := os.Lstat(filepath.Join(dir, "s")); err != nil {
+		return // it has ended
+	}
+	if pid, err := strconv.Atoi(strings.TrimSpace(string(b))); err == nil {
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
 }

@@ -57,7 +57,7 @@ func (e *toy) publish(ev api.Event) {
 
 func (e *toy) Info(context.Context) api.Info {
 	return api.Info{
-		Version: "1.4.0", API: "v1", StartedAt: time.Now().Add(-time.Minute), Projects: len(e.projects), Images: len(e.images),
+		Version: "1.4.0", API: "v1", PID: os.Getpid(), StartedAt: time.Now().Add(-time.Minute), Projects: len(e.projects), Images: len(e.images),
 		Targets: []api.TargetInfo{{Name: "layout"}, {Name: "registry", Policy: e.policy}},
 	}
 }
