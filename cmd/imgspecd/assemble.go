@@ -147,6 +147,7 @@ func pipeline(cfg *config.Config, log *slog.Logger, st *store.Store, transport *
 		Steps:    st,
 		Tmp:      st.Tmp(),
 		Indexes:  wheels.Indexes(),
+		GitLogin: gitLogin,
 		WasReady: func(name string) bool { _, ok := st.ReadyImage(name); return ok },
 		Now:      time.Now,
 	}

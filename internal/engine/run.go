@@ -39,11 +39,12 @@ type Pipeline struct {
 	Insides  Insides
 	Executor Executor
 	Steps    Steps
-	Tmp      string                 // a directory for what is on its way
-	Indexes  []index.Index          // in which packages are looked for, the default one last
-	Pythons  Pythons                // that compile packages; nil: none are compiled
-	Logins   func(...index.Index)   // tells the index client of indexes that need a login
-	WasReady func(name string) bool // an image of this name was made ready here before
+	GitLogin func(ctx context.Context, repository string) string // the Authorization header for it; empty: none is known
+	Tmp      string                                              // a directory for what is on its way
+	Indexes  []index.Index                                       // in which packages are looked for, the default one last
+	Pythons  Pythons                                             // that compile packages; nil: none are compiled
+	Logins   func(...index.Index)                                // tells the index client of indexes that need a login
+	WasReady func(name string) bool                              // an image of this name was made ready here before
 	Now      func() time.Time
 
 	executing flight.Locks // by a step's key

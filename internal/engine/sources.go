@@ -98,6 +98,9 @@ func (p *Pipeline) makeWheel(ctx context.Context, s Spec, b *base.Base, a lockfi
 	}
 	defer os.RemoveAll(dir)
 	st := plan.Build(a, b.Info, archive, conf, s.secrets()).WithUV(uv)
+	if a.Source.Kind == lockfile.FromGit {
+		st = st.LogIn(p.GitLogin(ctx, a.Source.Repository))
+	}
 	x.begin(st, ": "+a.Reason)
 	if err := p.Executor.Fill(ctx, b.Image, st, dir, x.log); err != nil {
 		return rec, &buildError{err}

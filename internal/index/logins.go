@@ -159,7 +159,7 @@ func (l *logins) authorize(req *http.Request) bool {
 		}
 		name = k.user
 	}
-	if m, ok := l.netrc.find(req.URL.Host, req.URL.Hostname(), name); ok {
+	if m, ok := l.netrc.Find(req.URL.Host, req.URL.Hostname(), name); ok {
 		req.SetBasicAuth(m.Login, m.Password)
 		return true
 	}

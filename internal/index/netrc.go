@@ -15,9 +15,9 @@ type Login struct {
 // Netrc is a netrc file's entries, in order. The zero value holds none.
 type Netrc []Login
 
-// find returns the login for a host: the first entry for HOST:PORT, else for HOST, else the default.
+// Find returns the login for a host: the first entry for HOST:PORT, else for HOST, else the default.
 // With a user, only that user's.
-func (n Netrc) find(host, hostname, user string) (Login, bool) {
+func (n Netrc) Find(host, hostname, user string) (Login, bool) {
 	for _, machine := range []string{host, hostname, ""} {
 		for _, l := range n {
 			if strings.EqualFold(l.Machine, machine) && (user == "" || l.Login == user) {

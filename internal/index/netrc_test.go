@@ -69,7 +69,7 @@ default login anyone password 4`))
 		{"other", "other", "", "anyone"},
 		{"other", "other", "nobody", ""},
 	} {
-		if l, _ := n.find(tt.host, tt.name, tt.user); l.Login != tt.want {
+		if l, _ := n.Find(tt.host, tt.name, tt.user); l.Login != tt.want {
 			t.Errorf("%s, user %q: %q, want %q", tt.host, tt.user, l.Login, tt.want)
 		}
 	}

@@ -46,6 +46,7 @@ type Mount struct {
 	Local  string // or what lies at this path on the host: Source in the directory
 	Git    string // or what the repository at this address holds at Commit, with its history
 	Commit string
+	Login  string // to that repository over HTTP: the value of the Authorization header; a secret, in no key
 	Source string
 	Digest string // of what Local or Image holds, for Key; empty: the reference says it
 	// Unkeyed: what it holds decides nothing that matters.

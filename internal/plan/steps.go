@@ -123,6 +123,17 @@ fi
 exec ` + uvProgram + ` build --wheel --no-progress --python "$python" --out-dir ` + wheelOut + ` "./$sub"
 `
 
+// LogIn gives the step the login of the repository that it builds.
+func (s Step) LogIn(header string) Step {
+	s.Mounts = slices.Clone(s.Mounts)
+	for i := range s.Mounts {
+		if s.Mounts[i].Git != "" {
+			s.Mounts[i].Login = header
+		}
+	}
+	return s
+}
+
 // Build is the step that makes a wheel of an artifact that is none, on the base that it is for. archive is where its file lies,
 // if it is one; conf is a uv.toml, which may hold logins; secrets are the spec's.
 func Build(a lockfile.Artifact, b base.Info, archive string, conf []byte, secrets []Secret) Step {

@@ -199,6 +199,9 @@ func (r *run) mount(m plan.Mount) (llb.RunOption, error) {
 	case m.Image != "":
 		return llb.AddMount(m.Target, llb.Image(m.Image, llb.Platform(r.platform)), llb.SourcePath(m.Source), llb.Readonly), nil
 	case m.Git != "":
+		if m.Login != "" {
+			r.secrets[llb.GitAuthHeaderKey] = []byte(m.Login) // a step has one repository
+		}
 		return llb.AddMount(m.Target, llb.Git(m.Git, "", llb.GitRef(m.Commit), llb.KeepGitDir())), nil
 	case m.Local != "":
 		fs, err := fsutil.NewFS(m.Local)
