@@ -189,6 +189,7 @@ func (p *Pipeline) isDone(s plan.Step) bool {
 func ofStep(err error, out *api.Error) bool {
 	var failed *buildkit.StepError
 	var platform *buildkit.PlatformError
+	var unreachable *buildkit.ReachError
 	switch {
 	case errors.As(err, &failed):
 		out.Code, out.Output = api.CodeInvalid, failed.Tail
@@ -206,6 +207,9 @@ func ofStep(err error, out *api.Error) bool {
 	case errors.Is(err, buildkit.ErrNone):
 		out.Code = api.CodeUnavailable
 		out.Hint = "start Docker, or a buildkitd and name it in buildkit.address; imgspecd doctor says what was tried"
+	case errors.As(err, &unreachable):
+		out.Code = api.CodeUnavailable
+		out.Hint = "start it, or name another one in buildkit.address; imgspecd doctor says what answers"
 	default:
 		return false
 	}

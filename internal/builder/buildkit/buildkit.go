@@ -112,6 +112,17 @@ func (m *Machine) Info(ctx context.Context) (Info, error) {
 	return c.info, nil
 }
 
+// ReachError is a BuildKit that is named and does not answer.
+type ReachError struct {
+	Address string
+	Err     error
+}
+
+func (e *ReachError) Error() string {
+	return fmt.Sprintf("reach the BuildKit at %s (buildkit.address): %v", e.Address, e.Err)
+}
+func (e *ReachError) Unwrap() error { return e.Err }
+
 // conn is a connection to one BuildKit.
 type conn struct {
 	*client.Client
@@ -145,7 +156,10 @@ func (m *Machine) find(ctx context.Context) (*conn, error) {
 	if m.deps.Address != "" {
 		c, err := m.dial(ctx, m.deps.Address)
 		if err != nil {
-			return nil, fmt.Errorf("reach the BuildKit at %s (buildkit.address): %w", m.deps.Address, err)
+			if ctx.Err() != nil {
+				return nil, context.Cause(ctx)
+			}
+			return nil, &ReachError{m.deps.Address, err}
 		}
 		c.info.Why = "buildkit.address names it"
 		return c, nil
