@@ -61,7 +61,7 @@ func TestProxyAndOwnCertificates(t *testing.T) {
 	}
 }
 
-// tunnel is a proxy that leads from one address to another, and nowhere else.
+// tunnel is a proxy that leads from one address to another, and nowhere else. Containers reach it too.
 type tunnel struct {
 	*httptest.Server
 	n atomic.Int32
@@ -70,7 +70,7 @@ type tunnel struct {
 func newTunnel(t *testing.T, from, to string) *tunnel {
 	t.Helper()
 	p := &tunnel{}
-	p.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	p.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodConnect || r.Host != from {
 			http.Error(w, "no way", http.StatusForbidden)
 			return
@@ -94,6 +94,8 @@ func newTunnel(t *testing.T, from, to string) *tunnel {
 		}()
 		_, _ = io.Copy(here, there)
 	}))
+	open(t, p.Server)
+	p.Start()
 	t.Cleanup(p.Close)
 	return p
 }
