@@ -15,6 +15,7 @@ type Info struct {
 	Ready     int          `json:"ready"`
 	RSS       int64        `json:"rss"` // resident memory; 0 where it cannot be known
 	Targets   []TargetInfo `json:"targets"`
+	TakeOver  []string     `json:"take_over,omitempty"` // builders of flytekit that a plug-in shall serve too
 }
 
 // TargetInfo is one place images can be ready in.

@@ -40,6 +40,7 @@ type Config struct {
 	Registry Registry
 	Base     Base
 	Builders Builders
+	Plugin   Plugin
 	Build    Build
 	Fetch    Fetch
 	Index    Index
@@ -85,6 +86,9 @@ type Watch struct {
 type Docker struct {
 	Use  string // UseAuto, UseAlways or UseNever
 	Host string // empty: as the docker command would choose, see DockerEndpoint
+
+	Socket string        // the second socket, which answers like a Docker engine; SocketOff: none
+	Wait   time.Duration // how long an answer about an image that is being built waits for it
 }
 
 // The values of docker.use.
@@ -131,6 +135,11 @@ const (
 	UnionList    = "list"    // such specs are shown, and not built
 	UnionDefault = "default" // they are built as flytekit's default builder would
 )
+
+// Plugin is what the daemon tells the plug-ins for flytekit.
+type Plugin struct {
+	TakeOver []string // builders whose specs they serve too
+}
 
 // Build bounds the work on layers.
 type Build struct {
@@ -231,6 +240,9 @@ func (c *Config) check(from Origins) error {
 			Key: "watch.max", Value: c.Watch.Max.String(), Where: from.where("watch.max"),
 			Reason: fmt.Sprintf("it must not be less than watch.quiet (%s)", c.Watch.Quiet),
 		})
+	}
+	if err := c.checkDockerHostIsOther(from); err != nil {
+		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }

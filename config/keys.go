@@ -75,6 +75,14 @@ var keys = []key{
 		field: func(c *Config) any { return &c.Docker.Host }, check: checkDockerHost,
 	},
 	{
+		name: "docker.socket", help: "second socket, which answers flytekit's questions to Docker: a path, or off", refused: shared, path: true,
+		field: func(c *Config) any { return &c.Docker.Socket }, check: checkDockerSocket,
+	},
+	{
+		name: "docker.wait", help: "how long an answer there waits for an image that is being built", value: 10 * time.Minute, refused: shared,
+		field: func(c *Config) any { return &c.Docker.Wait }, check: between(0, 24*time.Hour),
+	},
+	{
 		name: "buildkit.address", help: "BuildKit that executes what must be executed: unix://, tcp://, docker-container://, kube-pod://, podman-container:// or ssh://; default: BUILDKIT_HOST, else Docker's own, else a buildkitd in its usual place",
 		value: "", refused: trust,
 		field: func(c *Config) any { return &c.BuildKit.Address }, check: checkBuildKit,
@@ -111,6 +119,10 @@ var keys = []key{
 	{
 		name: "builders.union", help: "specs with builder=\"union\": list (show them, build nothing) or default (build them as the default builder would)", value: UnionList,
 		field: func(c *Config) any { return &c.Builders.Union }, check: oneOf(UnionList, UnionDefault),
+	},
+	{
+		name: "plugin.take_over", help: "builders of flytekit, such as envd or default, whose specs the plug-in has built here too", value: []string{}, refused: trust,
+		field: func(c *Config) any { return &c.Plugin.TakeOver }, check: checkBuilders,
 	},
 	{
 		name: "build.parallel", help: "layers made at once; 0: one per core", value: 0, refused: shared,
@@ -319,6 +331,15 @@ func checkIndexes(v any) error {
 	for _, s := range v.([]string) {
 		if err := checkIndex(s); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+func checkBuilders(v any) error {
+	for _, s := range v.([]string) {
+		if s == "" || strings.ContainsAny(s, ", \t\n") {
+			return fmt.Errorf("%q is not the name of a builder", s)
 		}
 	}
 	return nil

@@ -98,7 +98,7 @@ func wire(cfg *config.Config, log *slog.Logger, st *store.Store, ephemeral bool)
 		Records: st, Reader: reader, Runner: pipe, Logs: st.Logs(), Now: time.Now, Log: log,
 		Concurrent: cfg.Build.Concurrent, Grace: 2 * time.Second, Retry: 10 * time.Second,
 		Ephemeral: ephemeral, Idle: debug.FreeOSMemory,
-		About: api.Info{Version: versionText(), PID: os.Getpid(), StartedAt: time.Now().UTC(), Socket: cfg.Socket, StateDir: cfg.StateDir},
+		About: api.Info{Version: versionText(), PID: os.Getpid(), StartedAt: time.Now().UTC(), Socket: cfg.Socket, StateDir: cfg.StateDir, TakeOver: cfg.Plugin.TakeOver},
 	}
 	closeAll, polls := st.Close, (func() error)(nil)
 	if ephemeral {

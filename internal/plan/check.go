@@ -196,7 +196,7 @@ func notes(in Input) []string {
 	if len(in.Spec.Texts("runtime_packages")) > 0 && !OnConda(in.Spec, in.Base) && !slices.ContainsFunc(in.Artifacts, func(a lockfile.Artifact) bool { return a.Name == "pip" }) {
 		out = append(out, "runtime_packages are installed by pip when a task starts, and no pip is among the packages")
 	}
-	if b := in.Spec.Builder(); b != "" && b != "default" {
+	if b := in.Spec.Builder(); b != "" && b != "default" && b != "imgspecd" {
 		out = append(out, "the image is what flytekit's default builder makes, not builder "+b)
 	}
 	return out
