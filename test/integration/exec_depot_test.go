@@ -114,10 +114,12 @@ func (d *depot) base(t *testing.T, from string) string {
 	})
 }
 
-// basedOn pushes an image with files on top of another.
+// basedOn pushes an image with files on top of another. No other is like it, so BuildKit has executed nothing on it.
 func basedOn(t *testing.T, from string, files map[string]string) string {
 	t.Helper()
 	need(t, varRegistry)
+	files = maps.Clone(files)
+	files["etc/test-of"] = random()
 	var buf bytes.Buffer
 	pack(t, &buf, files, 0o644)
 	img, err := mutate.AppendLayers(pull(t, from), static.NewLayer(buf.Bytes(), types.DockerUncompressedLayer))
