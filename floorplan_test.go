@@ -65,6 +65,7 @@ var floorplan = []room{
 		"internal/progress", "internal/project", "internal/publish", "internal/pypa", "internal/resolve", "internal/store", "internal/watch", "internal/wheel"),
 		"the only one that knows them all; it knows no HTTP, so neither daemon nor client"},
 
+	{"internal/dockerapi", in("api", "internal/publish"), "another protocol at another door, so neither daemon's nor engine's; publish for what registries answer, the engine and Docker are handed in"},
 	{"internal/doctor", in("api", "internal/builder/buildkit", "internal/publish", "internal/publish/docker"),
 		"what a machine has of what builds need; the back ends for what they say of themselves. The daemon and the command line are handed its answer"},
 

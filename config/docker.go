@@ -22,12 +22,20 @@ type DockerEndpoint struct {
 	Certs string // directory with ca.pem, cert.pem and key.pem; empty: no TLS
 	// SkipVerify is the context's wish not to verify the engine's certificate.
 	SkipVerify bool
+	// Own: it is this daemon's own docker.socket, as in a shell that points flytekit there. So no engine is named.
+	Own bool
 }
 
 // DockerEndpoint finds the engine by the docker command's own rules: docker.host,
 // DOCKER_HOST, DOCKER_CONTEXT, the current context, the default socket. An error
 // means that a place was named but cannot be used; nothing was dialled.
 func (c *Config) DockerEndpoint() (DockerEndpoint, error) {
+	e, err := c.findDocker()
+	e.Own = err == nil && c.isOwn(e.Host)
+	return e, err
+}
+
+func (c *Config) findDocker() (DockerEndpoint, error) {
 	if c.Docker.Host != "" {
 		return c.withCerts(DockerEndpoint{Host: c.Docker.Host, From: "docker.host"}), nil
 	}

@@ -73,6 +73,61 @@ func TestDockerEndpoint(t *testing.T) {
 	}
 }
 
+// A shell that points flytekit to the second socket may be the one that the daemon is started from.
+func TestDockerEndpointIsNotTheDaemonItself(t *testing.T) {
+	dir := t.TempDir()
+	run := filepath.Join(dir, "run")
+	if err := os.Mkdir(run, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	put(t, filepath.Join(run, "docker.sock"), "")
+	link := filepath.Join(dir, "link.sock")
+	if err := os.Symlink(filepath.Join(run, "docker.sock"), link); err != nil {
+		t.Fatal(err)
+	}
+	load := func(vars map[string]string) (*Config, error) {
+		all := map[string]string{"HOME": dir, "IMGSPECD_SOCKET": filepath.Join(run, "imgspecd.sock")}
+		for k, v := range vars {
+			all[k] = v
+		}
+		c, _, err := Load(Sources{Env: environment(all)})
+		return c, err
+	}
+	for host, own := range map[string]bool{
+		"unix://" + run + "/docker.sock":      true,
+		"unix://" + run + "/./docker.sock":    true,
+		"unix://" + run + "/imgspecd.sock":    true,
+		"unix://" + link:                      true,
+		"unix:///var/run/docker.sock":         false,
+		"tcp://" + run[1:] + "/docker.sock:1": false,
+	} {
+		c, err := load(map[string]string{"DOCKER_HOST": host})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e, err := c.DockerEndpoint(); err != nil || e.Own != own {
+			t.Errorf("%s: own = %v, %v; want %v", host, e.Own, err, own)
+		}
+		_, err = load(map[string]string{"IMGSPECD_DOCKER_HOST": host})
+		if own != (err != nil && strings.Contains(err.Error(), "imgspecd's own socket")) {
+			t.Errorf("docker.host = %s: %v", host, err)
+		}
+	}
+	c, err := load(map[string]string{"DOCKER_HOST": "unix://" + link, "IMGSPECD_DOCKER_HOST": "unix:///real.sock"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e, err := c.DockerEndpoint(); err != nil || e.Own || e.Host != "unix:///real.sock" {
+		t.Errorf("docker.host does not win: %+v, %v", e, err)
+	}
+	if c, err = load(map[string]string{"IMGSPECD_DOCKER_SOCKET": "off"}); err != nil || c.Docker.Socket != SocketOff {
+		t.Errorf("off: %v, %v", c, err)
+	}
+	if _, err = load(map[string]string{"IMGSPECD_DOCKER_SOCKET": "here"}); err == nil || !strings.Contains(err.Error(), "absolute path, or off") {
+		t.Errorf("a relative path: %v", err)
+	}
+}
+
 func TestTransportTrustsTheBundle(t *testing.T) {
 	srv := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	defer srv.Close()

@@ -191,7 +191,20 @@ func (s Sources) layers() ([]layer, error) {
 			state = expand(f.Value.String(), s.Env.get("HOME"))
 		}
 	}
-	defaults.set("socket", s.Env.defaultSocket(state), "")
+	socket := s.Env.defaultSocket(state)
+	defaults.set("socket", socket, "")
+	// And the second socket's is beside the one that was chosen.
+	for _, l := range layers {
+		if v, ok := l.values["socket"].(string); ok {
+			socket = expand(v, s.Env.get("HOME"))
+		}
+	}
+	if s.Flags != nil {
+		if f := s.Flags.Lookup("socket"); f != nil && f.Changed {
+			socket = expand(f.Value.String(), s.Env.get("HOME"))
+		}
+	}
+	defaults.set("docker.socket", dockerSocket(socket), "")
 	return layers, nil
 }
 

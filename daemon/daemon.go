@@ -7,6 +7,9 @@
 //
 //	socket → peer's uid → route table → handler → Engine
 //
+// A second socket (dockersocket.go) is opened, guarded and removed like the first;
+// what answers there is handed in.
+//
 // It stops in the other order: no new connections, streams end, answers under way
 // are finished, the engine ends its builds, the socket goes.
 //
@@ -22,6 +25,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/imgspecd/imgspecd/api"
@@ -62,16 +66,17 @@ type Engine interface {
 	Explain(ctx context.Context, req api.Explain) (api.Explanation, error)
 }
 
-// Deps is what a daemon works with; all fields are required.
+// Deps is what a daemon works with; all fields but Docker are required.
 type Deps struct {
 	Engine  Engine
 	Doctor  func(context.Context) (api.Doctor, error) // looks at the machine
 	Config  *config.Config
 	Log     *slog.Logger
 	Version string
+	Docker  http.Handler // answers on the second socket; nil: there is none
 }
 
-// Daemon is one process serving one socket.
+// Daemon is one process serving its sockets.
 type Daemon struct {
 	deps    Deps
 	started time.Time
@@ -94,12 +99,12 @@ const (
 // another daemon serves is a *LiveError.
 func (d *Daemon) Run(ctx context.Context) error {
 	d.started = time.Now()
-	door, err := d.open(ctx)
+	doors, err := d.open(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = door.Close() }() // it is closed already where the stop went in order
-	d.socket = door.path
+	defer doors.close() // they are closed already where the stop went in order
+	d.socket = doors.own.path
 
 	// Streams and waits end when the stop begins; everything else may finish.
 	streams, endStreams := context.WithCancel(ctx)
@@ -110,13 +115,10 @@ func (d *Daemon) Run(ctx context.Context) error {
 
 	engineDone := make(chan error, 1)
 	go func() { engineDone <- d.deps.Engine.Run(engineCtx) }()
-	srv := d.httpServer(streams)
-	served := make(chan error, 1)
-	go func() { served <- srv.Serve(door.UnixListener) }() // the door itself closes last
+	servers, served := d.serve(streams, doors)
 
-	d.deps.Log.Info("serving", "socket", door.path, "activated", door.activated)
 	sd := newNotifier(d.deps.Log)
-	sd.ready("serving on " + door.path)
+	sd.ready("serving on " + d.socket)
 	go sd.watchdog(streams, d.alive)
 
 	engineEnded := false
@@ -124,7 +126,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
 	case err := <-served:
-		cause = fmt.Errorf("serve %s: %w", door.path, err)
+		cause = fmt.Errorf("serve: %w", err)
 	case err := <-engineDone:
 		engineEnded = true
 		if cause = err; cause == nil {
@@ -134,7 +136,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	sd.stopping()
 	d.deps.Log.Info("stopping")
 	endStreams()
-	d.drain(srv)
+	d.drain(servers)
 	endEngine()
 	if !engineEnded {
 		cause = errors.Join(cause, waitEngine(engineDone))
@@ -142,14 +144,35 @@ func (d *Daemon) Run(ctx context.Context) error {
 	return cause
 }
 
+// serve answers at both doors; the doors themselves close last. An end of one comes through the channel.
+func (d *Daemon) serve(streams context.Context, doors *doors) ([]*http.Server, <-chan error) {
+	servers, ended := []*http.Server{d.httpServer(streams)}, make(chan error, 2)
+	go func() { ended <- servers[0].Serve(doors.own.UnixListener) }()
+	at := []any{"socket", doors.own.path, "activated", doors.own.activated}
+	if doors.docker != nil {
+		docker := d.dockerServer(streams)
+		servers = append(servers, docker)
+		go func() { ended <- docker.Serve(doors.docker.UnixListener) }()
+		at = append(at, "docker", doors.docker.path)
+	}
+	d.deps.Log.Info("serving", at...)
+	return servers, ended
+}
+
 // drain stops accepting and lets the answers under way finish.
-func (d *Daemon) drain(srv *http.Server) {
+func (d *Daemon) drain(servers []*http.Server) {
 	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
 	defer cancel()
-	if err := srv.Shutdown(ctx); err != nil {
-		d.deps.Log.Warn("some requests were cut off", "err", err)
-		_ = srv.Close()
+	var all sync.WaitGroup
+	for _, srv := range servers {
+		all.Go(func() {
+			if err := srv.Shutdown(ctx); err != nil {
+				d.deps.Log.Warn("some requests were cut off", "err", err)
+				_ = srv.Close()
+			}
+		})
 	}
+	all.Wait()
 }
 
 func waitEngine(done <-chan error) error {
@@ -159,14 +182,6 @@ func waitEngine(done <-chan error) error {
 	case <-time.After(engineTime):
 		return errors.New("the builds under way did not stop in time")
 	}
-}
-
-// open takes the socket that systemd holds for us, or makes it.
-func (d *Daemon) open(ctx context.Context) (*door, error) {
-	if door, err := activated(); door != nil || err != nil {
-		return door, err
-	}
-	return listen(ctx, d.deps.Config.Socket)
 }
 
 // httpServer wires the routes, the peer check and the time limits.

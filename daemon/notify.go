@@ -60,29 +60,27 @@ func (n notifier) watchdog(ctx context.Context, alive func(context.Context) bool
 	}
 }
 
-// activated returns the listener that systemd hands over, or nil if there is none
-// for this process. The socket stays systemd's: it is never unlinked here.
-func activated() (*door, error) {
+// activated returns the listeners that systemd hands over to this process. The
+// sockets stay systemd's: they are never unlinked here.
+func activated() ([]*door, error) {
 	files := activation.Files(true)
-	if len(files) == 0 {
-		return nil, nil
-	}
 	defer func() {
 		for _, f := range files {
 			f.Close()
 		}
 	}()
-	if len(files) > 1 {
-		return nil, fmt.Errorf("take the socket from systemd: it hands over %d, and imgspecd serves one", len(files))
+	var out []*door
+	for _, f := range files {
+		l, err := net.FileListener(f)
+		if err != nil {
+			return out, fmt.Errorf("take the socket from systemd: %w", err)
+		}
+		ul, ok := l.(*net.UnixListener)
+		if !ok {
+			l.Close()
+			return out, fmt.Errorf("take the socket from systemd: %s is no unix socket", l.Addr())
+		}
+		out = append(out, &door{UnixListener: ul, path: ul.Addr().String(), activated: true})
 	}
-	l, err := net.FileListener(files[0])
-	if err != nil {
-		return nil, fmt.Errorf("take the socket from systemd: %w", err)
-	}
-	ul, ok := l.(*net.UnixListener)
-	if !ok {
-		l.Close()
-		return nil, fmt.Errorf("take the socket from systemd: %s is no unix socket", l.Addr())
-	}
-	return &door{UnixListener: ul, path: ul.Addr().String(), activated: true}, nil
+	return out, nil
 }

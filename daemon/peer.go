@@ -38,22 +38,21 @@ func withPeer(ctx context.Context, conn net.Conn) context.Context {
 	return context.WithValue(ctx, peerKey{}, p)
 }
 
-// admit turns away who may not ask.
-func admit(next http.Handler) http.Handler {
+// admit turns away who may not ask, in the words of refuse.
+func admit(next http.Handler, refuse func(http.ResponseWriter, *api.Error)) http.Handler {
+	turnAway := func(w http.ResponseWriter, why string) {
+		w.Header().Set("Connection", "close")
+		refuse(w, &api.Error{Code: api.CodeForbidden, Message: why, Hint: "each user runs a daemon: imgspecd serve"})
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		p, ok := r.Context().Value(peerKey{}).(peer)
 		switch {
 		case !ok || p.err != nil:
-			refuse(w, "it cannot be told which user is asking")
+			turnAway(w, "it cannot be told which user is asking")
 		case p.uid != os.Geteuid() && p.uid != 0:
-			refuse(w, fmt.Sprintf("this daemon serves uid %d, and you are uid %d", os.Geteuid(), p.uid))
+			turnAway(w, fmt.Sprintf("this daemon serves uid %d, and you are uid %d", os.Geteuid(), p.uid))
 		default:
 			next.ServeHTTP(w, r)
 		}
 	})
-}
-
-func refuse(w http.ResponseWriter, why string) {
-	w.Header().Set("Connection", "close")
-	writeError(w, &api.Error{Code: api.CodeForbidden, Message: why, Hint: "each user runs a daemon: imgspecd serve"})
 }

@@ -112,17 +112,29 @@ func (d *Daemon) handler(streams context.Context) http.Handler {
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		writeError(w, &api.Error{Code: api.CodeNotFound, Message: "there is no " + r.URL.Path, Hint: "GET /openapi.json lists what there is"})
 	})
-	return s.observe(admit(mux))
+	refuse := func(w http.ResponseWriter, e *api.Error) { writeError(w, e) }
+	return s.observe(s.limitBody(admit(mux, refuse)))
+}
+
+// limitBody gives whoever reads the body a time: the handler, or the server when it passes over
+// what the handler left. Once it was read to its end, net/http lifts the deadline.
+func (s *server) limitBody(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength != 0 {
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.limits.body))
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // observe logs every request and keeps a handler's panic from being a riddle to the client.
-func (s *server) observe(next http.Handler) http.Handler {
+func (d *Daemon) observe(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
 		rec := &recorder{ResponseWriter: w}
 		defer func() {
 			if p := recover(); p != nil && !errors.Is(asError(p), http.ErrAbortHandler) {
-				s.deps.Log.Error("a handler panicked", "method", r.Method, "path", r.URL.Path, "panic", p, "stack", string(debug.Stack()))
+				d.deps.Log.Error("a handler panicked", "method", r.Method, "path", r.URL.Path, "panic", p, "stack", string(debug.Stack()))
 				if rec.status != 0 { // part of an answer is out: cut it, for it must not look whole
 					panic(http.ErrAbortHandler)
 				}
@@ -130,13 +142,8 @@ func (s *server) observe(next http.Handler) http.Handler {
 			} else if p != nil {
 				panic(p)
 			}
-			s.deps.Log.Debug("request", "method", r.Method, "path", r.URL.Path, "status", rec.status, "took", time.Since(start))
+			d.deps.Log.Debug("request", "method", r.Method, "path", r.URL.Path, "status", rec.status, "took", time.Since(start))
 		}()
-		// Whoever reads the body: the handler, or the server when it passes over what
-		// the handler left. Once it was read to its end, net/http lifts the deadline.
-		if r.ContentLength != 0 {
-			_ = http.NewResponseController(rec).SetReadDeadline(start.Add(s.limits.body))
-		}
 		next.ServeHTTP(rec, r)
 	})
 }
@@ -153,7 +160,7 @@ type recorder struct {
 }
 
 func (r *recorder) WriteHeader(status int) {
-	if r.status == 0 {
+	if r.status == 0 && status >= http.StatusOK { // below, the answer is still to come
 		r.status = status
 	}
 	r.ResponseWriter.WriteHeader(status)

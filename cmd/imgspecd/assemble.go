@@ -25,6 +25,7 @@ import (
 	"github.com/imgspecd/imgspecd/internal/builder"
 	"github.com/imgspecd/imgspecd/internal/builder/buildkit"
 	"github.com/imgspecd/imgspecd/internal/bytecode"
+	"github.com/imgspecd/imgspecd/internal/dockerapi"
 	"github.com/imgspecd/imgspecd/internal/engine"
 	"github.com/imgspecd/imgspecd/internal/index"
 	"github.com/imgspecd/imgspecd/internal/plan"
@@ -39,6 +40,7 @@ import (
 type parts struct {
 	engine *engine.Engine
 	reader *engine.ProjectReader
+	docker http.Handler // of the second socket; nil: it is off
 	polls  func() error // why inputs are polled instead of watched; nil: nothing is watched
 	close  func() error
 }
@@ -51,7 +53,7 @@ func serve(ctx context.Context, cfg *config.Config) error {
 		return err
 	}
 	look := func(ctx context.Context) (api.Doctor, error) { return examine(ctx, cfg, p.engine.Images(ctx), p.polls) }
-	err = daemon.New(daemon.Deps{Engine: p.engine, Doctor: look, Config: cfg, Log: log, Version: versionText()}).Run(ctx)
+	err = daemon.New(daemon.Deps{Engine: p.engine, Doctor: look, Config: cfg, Log: log, Version: versionText(), Docker: p.docker}).Run(ctx)
 	return errors.Join(err, p.close())
 }
 
@@ -112,7 +114,11 @@ func wire(cfg *config.Config, log *slog.Logger, st *store.Store, ephemeral bool)
 		closeAll = func() error { return errors.Join(w.Close(), st.Close()) }
 	}
 	deps.Places = places{cfg: cfg, pipe: pipe, dir: st.Dir()}.list
-	return &parts{engine: engine.New(deps), reader: reader, polls: polls, close: closeAll}, nil
+	p := &parts{engine: engine.New(deps), reader: reader, polls: polls, close: closeAll}
+	if eng, ok := pipe.Docker.(*docker.Docker); ok && cfg.Docker.Socket != config.SocketOff {
+		p.docker = asDocker(cfg, log, p.engine, eng, registryDeps(cfg, transport))
+	}
+	return p, nil
 }
 
 // pipeline wires what one build goes through.
@@ -205,7 +211,21 @@ func dockerEngine(cfg *config.Config, st *store.Store) (*docker.Docker, error) {
 	if err != nil {
 		return nil, err
 	}
-	return docker.New(docker.Deps{Host: at.Host, CertDir: at.Certs, Blobs: st})
+	d := docker.Deps{Host: at.Host, CertDir: at.Certs, Blobs: st}
+	if at.Own {
+		d.None = errors.New(at.From + " names imgspecd's own socket, and docker.host names no engine")
+	}
+	return docker.New(d)
+}
+
+// asDocker answers flytekit's questions to Docker.
+func asDocker(cfg *config.Config, log *slog.Logger, images dockerapi.Images, eng *docker.Docker, registry publish.RegistryDeps) http.Handler {
+	return dockerapi.New(dockerapi.Deps{
+		Images: images, Dial: eng.Dial, Wait: cfg.Docker.Wait, Version: versionText(), Log: log,
+		Describe: func(ctx context.Context, name string) (publish.Description, error) {
+			return publish.Describe(ctx, registry, name)
+		},
+	})
 }
 
 // buildKit is what executes steps.

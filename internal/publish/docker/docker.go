@@ -19,6 +19,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -38,6 +39,7 @@ import (
 type Deps struct {
 	Host    string     // where the engine answers: unix:///var/run/docker.sock, tcp://host:2376
 	CertDir string     // with ca.pem, cert.pem and key.pem, for TLS; empty: none
+	None    error      // why there is no engine, though Host names one; nil: there may be
 	Blobs   blob.Store // where images read from the engine are kept, and manifests of images it may have are found
 }
 
@@ -69,7 +71,25 @@ func dial(d Deps) (*client.Client, error) {
 		opts = append(opts, client.WithTLSClientConfig(
 			filepath.Join(d.CertDir, "ca.pem"), filepath.Join(d.CertDir, "cert.pem"), filepath.Join(d.CertDir, "key.pem")))
 	}
+	if d.None != nil {
+		opts = append(opts, client.WithDialContext(func(context.Context, string, string) (net.Conn, error) { return nil, d.None }))
+	}
 	return client.New(opts...)
+}
+
+// Dial opens a plain connection to the engine, for requests that are passed on as they are.
+func (d *Docker) Dial(ctx context.Context) (net.Conn, error) {
+	d.mu.Lock()
+	api := d.api
+	d.mu.Unlock()
+	if d.deps.None != nil {
+		return nil, d.deps.None
+	}
+	conn, err := api.Dialer()(ctx)
+	if err != nil {
+		return nil, &goneError{d.deps.Host, err}
+	}
+	return conn, nil
 }
 
 // conn is the engine as it was when a call began.
