@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -132,5 +133,29 @@ func buildKitThrough(t *testing.T, srv *httptest.Server) {
 	workers, err := c.ListWorkers(ctx)
 	if err != nil || len(workers) == 0 {
 		t.Errorf("%d workers, %v", len(workers), err)
+	}
+}
+
+// Docker's own Python SDK, as flytekit uses it, waits for longer than its limit between two bytes.
+func TestDockersSDKWaits(t *testing.T) {
+	python := os.Getenv("IMGSPECD_TEST_FLYTEKIT_PYTHON")
+	if python == "" {
+		t.Skip("IMGSPECD_TEST_FLYTEKIT_PYTHON is not set: see test/run")
+	}
+	shelf := newShelf(api.Image{Name: "x:t", Tag: "t", State: api.Building})
+	srv := newServer(t, Deps{Images: shelf, Describe: registry("x:t")}, 100*time.Millisecond)
+	for _, ask := range []string{"images.get", "images.get_registry_data"} {
+		shelf.put(api.Image{Name: "x:t", Tag: "t", State: api.Building})
+		cmd := exec.CommandContext(t.Context(), python, "-c",
+			"import docker, sys; print(docker.DockerClient(base_url=sys.argv[1], timeout=1, version='auto')."+ask+"('x:t').id)", "tcp://"+srv.Listener.Addr().String())
+		go func() {
+			until(t, "the SDK asks", func() bool { return shelf.waits.Load() > 0 })
+			time.Sleep(2500 * time.Millisecond) // past its limit
+			shelf.put(api.Image{Name: "x:t", Tag: "t", State: api.Ready, Digest: "sha256:abc"})
+		}()
+		out, err := cmd.CombinedOutput()
+		if err != nil || string(out) != "sha256:abc\n" {
+			t.Errorf("%s: %v\n%s", ask, err, out)
+		}
 	}
 }
