@@ -137,7 +137,7 @@ func (o *oracle) resolve(t *testing.T, dir string, p pipProject, args *[]string)
 	if err != nil {
 		t.Fatal(err)
 	}
-	artifacts, err := parsed.Select(req.Environment)
+	artifacts, err := parsed.Select(req.Environment, lockfile.Choice{})
 	if err != nil {
 		t.Fatal(err)
 	}

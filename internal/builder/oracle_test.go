@@ -174,7 +174,7 @@ func selectOf(t *testing.T, dir, name string, info base.Info) []lockfile.Artifac
 	if err != nil {
 		t.Fatal(err)
 	}
-	artifacts, err := parsed.Select(info.Environment())
+	artifacts, err := parsed.Select(info.Environment(), lockfile.Choice{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -41,13 +41,17 @@ func (p *Pipeline) pins(ctx context.Context, s Spec) (pinner, error) {
 	if !s.isLock() {
 		return func(at place) ([]lockfile.Artifact, error) { return p.resolve(ctx, s, at) }, nil
 	}
+	choice, err := plan.Choice(s.Fields)
+	if err != nil {
+		return nil, err
+	}
 	lock, err := p.Locks.take(s)
 	if err != nil {
 		return nil, err
 	}
 	p.learnLogins(s)
 	return func(at place) ([]lockfile.Artifact, error) {
-		as, err := lock.Select(at.base.Info.Environment())
+		as, err := lock.Select(at.base.Info.Environment(), choice)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", relTo(s.Dir, s.lockPath()), err)
 		}
@@ -83,7 +87,7 @@ func (p *Pipeline) resolve(ctx context.Context, s Spec, at place) ([]lockfile.Ar
 	if err != nil {
 		return nil, fmt.Errorf("read what uv resolved: %w", err)
 	}
-	as, err := lock.Select(env)
+	as, err := lock.Select(env, lockfile.Choice{})
 	if err != nil {
 		return nil, err
 	}

@@ -12,7 +12,7 @@ import (
 // Lock is what a lock can be asked, whoever wrote it.
 type Lock interface {
 	// Select returns what the lock's own tool installs in an environment, sorted by name. The project itself is not in it.
-	Select(env pypa.Environment) ([]Artifact, error)
+	Select(env pypa.Environment, choice Choice) ([]Artifact, error)
 	// RequiresPython returns the lock's bounds on Python as it writes them, "" if it has none.
 	RequiresPython() string
 	// Version returns the locked version of a package, "" if it is not there; of several the highest.

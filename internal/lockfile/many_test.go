@@ -55,7 +55,7 @@ func TestManyAsUV(t *testing.T) {
 }
 
 func compareEach(t *testing.T, uv, dir string, u *UV, env pypa.Environment) {
-	chosen, err := u.choose(env)
+	chosen, err := u.choose(env, Choice{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +63,7 @@ func compareEach(t *testing.T, uv, dir string, u *UV, env pypa.Environment) {
 	var want, leaveOut, nowhere, builds []string
 	for _, i := range chosen {
 		p := &u.packages[i]
-		a, err := u.artifact(p, c)
+		a, err := p.artifact(c, &u.project.buildPolicy)
 		switch {
 		case err != nil:
 			nowhere = append(nowhere, p.name)
@@ -113,7 +113,7 @@ func BenchmarkMany(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		if artifacts, err := u.Select(env); err != nil || len(artifacts) < 500 {
+		if artifacts, err := u.Select(env, Choice{}); err != nil || len(artifacts) < 500 {
 			b.Fatal(len(artifacts), err)
 		}
 	}

@@ -17,6 +17,7 @@ type Poetry struct {
 	grouped        bool // each package says which groups need it and when; else the dependencies have to be followed
 	packages       []poetryPackage
 	byName         map[string][]int
+	extras         map[string][]string // of the project, with the names of the packages that each adds
 	project        poetryProject
 }
 
@@ -28,11 +29,13 @@ type poetryPackage struct {
 	python  constraint
 	source  wirePoetrySource
 	develop bool
-	files   []wirePoetryFile
-	shared  bool // files may hold those of other versions
-	groups  map[string]pypa.Marker
-	deps    []poetryDep
-	extras  map[string][]poetryDep
+	// optional says that it is there for an extra of the project only; until 2.0, nothing else does
+	optional bool
+	files    []wirePoetryFile
+	shared   bool // files may hold those of other versions
+	groups   map[string]pypa.Marker
+	deps     []poetryDep
+	extras   map[string][]poetryDep
 }
 
 // RequiresPython returns the project's bounds on Python as poetry writes them: ">=3.10,<4.0", but also "^3.10".
@@ -57,7 +60,10 @@ func ParsePoetry(lock, pyproject []byte) (*Poetry, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &Poetry{requiresPython: wire.Metadata.Python, byName: map[string][]int{}}
+	l := &Poetry{requiresPython: wire.Metadata.Python, byName: map[string][]int{}, extras: map[string][]string{}}
+	for name, packages := range wire.Extras {
+		l.extras[pypa.NormalizeName(name)] = normalized(packages)
+	}
 	if l.project, err = parsePoetryProject(doc); err != nil {
 		return nil, &Error{File: pyprojectFile, Reason: err.Error()}
 	}
@@ -97,8 +103,12 @@ func ParsePoetry(lock, pyproject []byte) (*Poetry, error) {
 }
 
 // Select returns what `poetry install --no-root` installs in an environment, sorted by name: the dependencies of the group main and
-// of all other groups that are not optional, dev among them, without extras.
-func (l *Poetry) Select(env pypa.Environment) ([]Artifact, error) {
+// of all other groups that are not optional, dev among them, without extras; and what is chosen otherwise.
+func (l *Poetry) Select(env pypa.Environment, choice Choice) ([]Artifact, error) {
+	part, err := l.part(choice)
+	if err != nil {
+		return nil, err
+	}
 	if _, _, err := env.PythonMinor(); err != nil {
 		return nil, fmt.Errorf("select from %s: %w", poetryLockFile, err)
 	}
@@ -113,9 +123,9 @@ func (l *Poetry) Select(env pypa.Environment) ([]Artifact, error) {
 	}
 	var chosen []int
 	if l.grouped {
-		chosen, err = l.chosenByMarkers(env)
+		chosen, err = l.chosenByMarkers(env, part)
 	} else {
-		chosen, err = l.chosenByWalk(env, python.Release())
+		chosen, err = l.chosenByWalk(env, python.Release(), part)
 	}
 	if err != nil {
 		return nil, err
@@ -126,6 +136,9 @@ func (l *Poetry) Select(env pypa.Environment) ([]Artifact, error) {
 	var failed []error
 	for _, i := range chosen {
 		p := &l.packages[i]
+		if choice.NoLocal && p.source.Type == "directory" {
+			continue
+		}
 		a, err := p.artifact(c)
 		if err != nil {
 			failed = append(failed, &Error{File: poetryLockFile, Line: p.line, Reason: err.Error()})
@@ -141,19 +154,18 @@ func (l *Poetry) Select(env pypa.Environment) ([]Artifact, error) {
 }
 
 // chosenByMarkers asks each package whether a group that is installed needs it here.
-func (l *Poetry) chosenByMarkers(env pypa.Environment) ([]int, error) {
+func (l *Poetry) chosenByMarkers(env pypa.Environment, part poetryPart) ([]int, error) {
 	vars := env.Markers()
 	var out []int
-	groups := l.project.installed()
 	for i := range l.packages {
 		p := &l.packages[i]
 		var unknown error
-		for _, group := range groups {
+		for _, group := range part.groups {
 			marker, ok := p.groups[group]
 			if !ok {
 				continue
 			}
-			holds, err := marker.Decide(vars)
+			holds, err := marker.Decide(vars, part.extras...)
 			if err != nil {
 				unknown = err
 			}

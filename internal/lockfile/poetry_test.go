@@ -42,7 +42,7 @@ func describeSelections(t *testing.T, l Lock) string {
 	var b strings.Builder
 	for _, env := range environments() {
 		fmt.Fprintln(&b, env)
-		artifacts, err := l.Select(env)
+		artifacts, err := l.Select(env, Choice{})
 		if err != nil {
 			fmt.Fprintf(&b, "\terror: %v\n", err)
 		}
@@ -163,7 +163,7 @@ func TestPoetrySources(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, err := l.Select(bookworm)
+			got, err := l.Select(bookworm, Choice{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -207,7 +207,7 @@ func TestPoetryErrors(t *testing.T) {
 			}
 			l, err := ParsePoetry(lock, pyproject)
 			if err == nil {
-				_, err = l.Select(bookworm)
+				_, err = l.Select(bookworm, Choice{})
 			}
 			var e *Error
 			if !errors.As(err, &e) {
@@ -276,7 +276,7 @@ func checkFuzzed(t *testing.T, l Lock, err error) {
 		return
 	}
 	for _, env := range environments()[:3] {
-		artifacts, err := l.Select(env)
+		artifacts, err := l.Select(env, Choice{})
 		if err != nil {
 			continue
 		}

@@ -34,7 +34,7 @@ func compareAnswers(t *testing.T, l Lock, answers []answer, kind func(Artifact) 
 	t.Helper()
 	for i, env := range environments() {
 		got := map[string]string{}
-		artifacts, err := l.Select(env)
+		artifacts, err := l.Select(env, Choice{})
 		for _, a := range artifacts {
 			got[a.Name] = a.Filename
 			if a.Direct != nil {

@@ -161,19 +161,8 @@ func (p *poetryProject) checkIncludes() error {
 	return nil
 }
 
-// installed returns the groups that `poetry install` takes in: those that are not optional.
-func (p *poetryProject) installed() []string {
-	var names []string
-	for _, g := range p.groups {
-		if !g.optional {
-			names = append(names, g.name)
-		}
-	}
-	return names
-}
-
-// roots returns the dependencies of the installed groups, without those that only an extra would install.
-func (p *poetryProject) roots() []poetryDep {
+// roots returns the dependencies of some groups, also those that only an extra installs.
+func (p *poetryProject) roots(groups []string) []poetryDep {
 	var out []poetryDep
 	seen := map[string]bool{}
 	var add func(name string)
@@ -188,10 +177,10 @@ func (p *poetryProject) roots() []poetryDep {
 			add(include)
 		}
 	}
-	for _, name := range p.installed() {
+	for _, name := range groups {
 		add(name)
 	}
-	return slices.DeleteFunc(out, func(d poetryDep) bool { return d.optional })
+	return out
 }
 
 // deps returns the dependencies of a group: those of the standard, each with what [tool.poetry] adds to it.

@@ -18,6 +18,7 @@ type poetryWalk struct {
 	env    pypa.Environment
 	vars   map[string]string
 	python pypa.Version
+	part   poetryPart
 	taken  map[string]int         // package by name
 	needs  map[string][]poetryDep // what was asked of each, in this round
 	done   map[node]bool
@@ -25,8 +26,8 @@ type poetryWalk struct {
 }
 
 // chosenByWalk returns what is reached from the installed groups in an environment.
-func (l *Poetry) chosenByWalk(env pypa.Environment, python pypa.Version) ([]int, error) {
-	w := poetryWalk{l: l, env: env, vars: env.Markers(), python: python, taken: map[string]int{}}
+func (l *Poetry) chosenByWalk(env pypa.Environment, python pypa.Version, part poetryPart) ([]int, error) {
+	w := poetryWalk{l: l, env: env, vars: env.Markers(), python: python, part: part, taken: map[string]int{}}
 	for range maxRounds {
 		again, err := w.round()
 		if err != nil {
@@ -35,9 +36,11 @@ func (l *Poetry) chosenByWalk(env pypa.Environment, python pypa.Version) ([]int,
 		if again {
 			continue
 		}
-		reached := map[int]bool{}
+		reached, needed := map[int]bool{}, w.ofExtras()
 		for n := range w.done {
-			reached[n.pkg] = true
+			if p := &l.packages[n.pkg]; !p.optional || needed[p.name] {
+				reached[n.pkg] = true
+			}
 		}
 		return slices.Sorted(maps.Keys(reached)), nil
 	}
@@ -47,9 +50,9 @@ func (l *Poetry) chosenByWalk(env pypa.Environment, python pypa.Version) ([]int,
 // round walks once, from the start. It reports whether a choice changed, which calls for another round.
 func (w *poetryWalk) round() (again bool, err error) {
 	w.needs, w.done, w.queue = map[string][]poetryDep{}, map[node]bool{}, nil
-	for _, d := range w.l.project.roots() {
-		// The project asks for its own extras by these markers, and none is active.
-		ok, err := w.holds(d, nil)
+	for _, d := range w.l.project.roots(w.part.groups) {
+		// The project asks for its own extras by these markers.
+		ok, err := w.holds(d, w.part.extras)
 		if err != nil {
 			return false, &Error{File: pyprojectFile, Reason: fmt.Sprintf("dependency %s: %v", d.name, err)}
 		}

@@ -16,6 +16,7 @@ import (
 
 type wirePoetryLock struct {
 	Packages []wirePoetryPackage `toml:"package"`
+	Extras   map[string][]string `toml:"extras"` // of the project: names of packages
 	Metadata *struct {
 		Version     string                      `toml:"lock-version"`
 		Python      string                      `toml:"python-versions"`
@@ -32,6 +33,7 @@ type wirePoetryPackage struct {
 	Markers      any                 `toml:"markers"` // since 2.1: one for all groups, or a table of them
 	Files        []wirePoetryFile    `toml:"files"`   // since 2.0
 	Develop      bool                `toml:"develop"`
+	Optional     bool                `toml:"optional"` // only extras of the project need it
 	Dependencies map[string]any      `toml:"dependencies"`
 	Extras       map[string][]string `toml:"extras"`
 	Source       wirePoetrySource    `toml:"source"`
@@ -72,7 +74,7 @@ func decodePoetry(lock []byte) (*wirePoetryLock, error) {
 
 // take makes a package of its written form. In files are those of the metadata; grouped says that packages have groups and markers.
 func (w *wirePoetryPackage) take(files map[string][]wirePoetryFile, grouped bool) (poetryPackage, error) {
-	p := poetryPackage{ident: ident{pypa.NormalizeName(w.Name), w.Version}, source: w.Source, develop: w.Develop, files: w.Files}
+	p := poetryPackage{ident: ident{pypa.NormalizeName(w.Name), w.Version}, source: w.Source, develop: w.Develop, optional: w.Optional, files: w.Files}
 	if !pypa.IsName(w.Name) {
 		return p, fmt.Errorf("%q is not the name of a package", w.Name)
 	}

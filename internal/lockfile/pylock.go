@@ -63,8 +63,9 @@ func highest(versions []string) string {
 }
 
 // Select returns what an installer takes from the lock in an environment, sorted by name: without extras, and with the groups that
-// are installed by default. It is the algorithm of PEP 751, with uv's choice of wheels.
-func (l *Pylock) Select(env pypa.Environment) ([]Artifact, error) {
+// are installed by default. It is the algorithm of PEP 751, with uv's choice of wheels;
+// no tool with arguments of its own stands behind it, so that there is no choice.
+func (l *Pylock) Select(env pypa.Environment, _ Choice) ([]Artifact, error) {
 	if _, _, err := env.PythonMinor(); err != nil {
 		return nil, fmt.Errorf("select from %s: %w", l.file, err)
 	}

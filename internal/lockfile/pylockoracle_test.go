@@ -79,7 +79,7 @@ func comparePylockWithUV(t *testing.T, uv, fixture string, l *Pylock, env pypa.E
 		python := filepath.Join(o.dir, ".venv/bin/python")
 		return o.run(append([]string{"pip", "install", "--python", python, "-r", "pylock.toml"}, more...)...)
 	}
-	artifacts, err := l.Select(env)
+	artifacts, err := l.Select(env, Choice{})
 	if err != nil {
 		if out, uvErr := install("--dry-run"); uvErr == nil {
 			t.Errorf("Select fails with %v, uv does not:\n%s", err, out)

@@ -14,17 +14,14 @@ import (
 
 // pyproject is what pyproject.toml says about syncing; the rest of it is in the lock.
 type pyproject struct {
-	name            string // normalised; empty for a workspace without a project
-	defaultGroups   []string
-	allGroups       bool // default-groups = "all"
-	groups          []string
-	filledGroups    []string // those of groups that name a requirement
-	workspace       bool
-	groupPython     map[string]pypa.Specifiers
-	noBinary        bool
-	noBinaryPackage []string
-	noBuild         bool
-	noBuildPackage  []string
+	name          string // normalised; empty for a workspace without a project
+	defaultGroups []string
+	allGroups     bool // default-groups = "all"
+	groups        []string
+	filledGroups  []string // those of groups that name a requirement
+	workspace     bool
+	groupPython   map[string]pypa.Specifiers
+	buildPolicy
 }
 
 type wirePyproject struct {
@@ -54,8 +51,8 @@ func parsePyproject(data []byte) (pyproject, error) {
 	}
 	uv := wire.Tool.UV
 	p := pyproject{
-		noBinary: uv.NoBinary, noBinaryPackage: normalized(uv.NoBinaryPackage),
-		noBuild: uv.NoBuild, noBuildPackage: normalized(uv.NoBuildPackage),
+		buildPolicy: buildPolicy{noBinary: uv.NoBinary, noBinaryPackage: normalized(uv.NoBinaryPackage),
+			noBuild: uv.NoBuild, noBuildPackage: normalized(uv.NoBuildPackage)},
 		groups:    normalized(slices.Sorted(maps.Keys(wire.Groups))),
 		workspace: uv.Workspace != nil,
 	}
@@ -125,23 +122,6 @@ const devGroup = "dev"
 // includes reports whether a sync without the group dev takes in a group.
 func (p *pyproject) includes(group string) bool {
 	return group != devGroup && (p.allGroups || slices.Contains(p.defaultGroups, group))
-}
-
-// refusesWheels reports whether a package has to be built although wheels of it may exist. As in uv, a setting for
-// all packages gives way where the opposite setting names the package.
-func (p *pyproject) refusesWheels(name string) bool {
-	if p.noBinary {
-		return p.noBuild || !slices.Contains(p.noBuildPackage, name)
-	}
-	return slices.Contains(p.noBinaryPackage, name)
-}
-
-// refusesBuilds reports whether a package may not be built.
-func (p *pyproject) refusesBuilds(name string) bool {
-	if p.noBuild {
-		return p.noBinary || !slices.Contains(p.noBinaryPackage, name)
-	}
-	return slices.Contains(p.noBuildPackage, name)
 }
 
 func normalized(names []string) []string {

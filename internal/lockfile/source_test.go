@@ -64,7 +64,7 @@ func TestSourcesOfLocks(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, err := l.Select(bookworm)
+			got, err := l.Select(bookworm, Choice{})
 			if err != nil || len(got) != 1 || !got[0].Sdist {
 				t.Fatal(got, err)
 			}
@@ -100,7 +100,7 @@ func TestDirectHasNoLogin(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, err := l.Select(bookworm)
+			got, err := l.Select(bookworm, Choice{})
 			if err != nil || len(got) != 1 {
 				t.Fatal(got, err)
 			}

@@ -13,6 +13,7 @@ const (
 
 // UV is a uv.lock together with what the project file beside it says about syncing.
 type UV struct {
+	revision       int64
 	requiresPython string
 	python         pypa.Specifiers
 	supported      []pypa.Marker // [tool.uv] environments: the lock was resolved for these only; empty: for all
@@ -36,7 +37,10 @@ type pkg struct {
 	wheels []file
 	sdist  *file
 	meta   bool // its declared metadata is in the lock
-	line   int
+
+	declaredExtras, declaredGroups []string // of a member
+	defaultGroups                  any      // of a member, as the lock has it since revision 5
+	line                           int
 }
 
 // dep is an edge to another package, whose place in the lock was found already.

@@ -26,7 +26,7 @@ func TestSelectGolden(t *testing.T) {
 		var b strings.Builder
 		for _, env := range environments() {
 			fmt.Fprintln(&b, env)
-			artifacts, err := u.Select(env)
+			artifacts, err := u.Select(env, Choice{})
 			if err != nil {
 				fmt.Fprintf(&b, "\terror: %v\n", err)
 			}
@@ -60,7 +60,7 @@ func TestSelectGolden(t *testing.T) {
 
 func TestArtifact(t *testing.T) {
 	u := parseFixture(t, "groups")
-	artifacts, err := u.Select(bookworm)
+	artifacts, err := u.Select(bookworm, Choice{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,8 +106,8 @@ func TestWithoutPyproject(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		a, errA := with.Select(bookworm)
-		b, errB := without.Select(bookworm)
+		a, errA := with.Select(bookworm, Choice{})
+		b, errB := without.Select(bookworm, Choice{})
 		if errA != nil || errB != nil {
 			t.Fatal(errA, errB)
 		}
@@ -194,7 +194,7 @@ wheels = [
 				t.Fatal(err)
 			}
 			c.want.Name = "odd"
-			got, err := u.Select(bookworm)
+			got, err := u.Select(bookworm, Choice{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -224,17 +224,17 @@ func TestSelectErrors(t *testing.T) {
 		{"only for others", registry(`wheels = [{ url = "https://example.org/odd-1.0-cp311-cp311-win_amd64.whl" }]`), "", "3.11.11",
 			`uv.lock:5: no wheel of odd 1.0 fits CPython 3.11.11 on linux/amd64 (glibc 2.36), and the lock has no source distribution of it (it has wheels for cp311-cp311-win_amd64)`},
 		{"may not build", registry(`sdist = { url = "https://example.org/odd-1.0.tar.gz" }`), "[tool.uv]\nno-build = true\n", "3.11.11",
-			`[tool.uv] does not allow to build it`},
+			`no-build does not allow to build it`},
 		{"may do nothing", registry(`sdist = { url = "https://example.org/odd-1.0.tar.gz" }`), "[tool.uv]\nno-build = true\nno-binary = true\n", "3.11.11",
-			`[tool.uv] allows neither a wheel of odd 1.0 nor a build of it`},
+			`no-binary and no-build allow neither a wheel of odd 1.0 nor a build of it`},
 		{"may not use the wheel", registry(`wheels = [{ url = "https://example.org/odd-1.0-py3-none-any.whl" }]`), "[tool.uv]\nno-binary-package = [\"Odd\"]\n",
-			"3.11.11", `[tool.uv] does not allow a wheel of odd 1.0`},
+			"3.11.11", `no-binary does not allow a wheel of odd 1.0`},
 		{"wheel of another", registry(`wheels = [{ url = "https://example.org/even-1.0-py3-none-any.whl" }]`), "", "3.11.11", `has a wheel of another package`},
 		{"wheel of another version", registry(`wheels = [{ url = "https://example.org/odd-1.1-py3-none-any.whl" }]`), "", "3.11.11", `has a wheel of another version`},
 		{"wheel with a bad name", registry(`wheels = [{ url = "https://example.org/odd.whl" }]`), "", "3.11.11", `not a wheel's name`},
 		{"group with another Python", registry(`wheels = [{ url = "https://example.org/odd-1.0-py3-none-any.whl" }]`),
 			"[dependency-groups]\nnew = []\n[tool.uv]\ndefault-groups = [\"new\"]\n[tool.uv.dependency-groups]\nnew = { requires-python = \">=3.13\" }\n",
-			"3.11.11", `the default group new requires Python >=3.13`},
+			"3.11.11", `the group new requires Python >=3.13`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			u, err := ParseUV(lockOf(c.pkg, proj(`{ name = "odd" }`)), []byte(projPyproject+c.pyproject))
@@ -243,7 +243,7 @@ func TestSelectErrors(t *testing.T) {
 			}
 			env := bookworm
 			env.Python = c.python
-			if _, err := u.Select(env); err == nil || !strings.Contains(err.Error(), c.want) {
+			if _, err := u.Select(env, Choice{}); err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("error is\n %v, not\n %s", err, c.want)
 			}
 		})
@@ -257,7 +257,7 @@ func TestConflictingDefaultGroups(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := u.Select(bookworm); err == nil || !strings.Contains(err.Error(), "group new of groupconflicts and group old of groupconflicts") {
+	if _, err := u.Select(bookworm, Choice{}); err == nil || !strings.Contains(err.Error(), "group new of groupconflicts and group old of groupconflicts") {
 		t.Errorf("error is %v", err)
 	}
 }
@@ -269,7 +269,7 @@ func TestKernelMarker(t *testing.T) {
 		t.Fatal(err)
 	}
 	var e *Error
-	if _, err := u.Select(bookworm); !errors.As(err, &e) || !strings.Contains(err.Error(), "platform_release is known only where the image runs") {
+	if _, err := u.Select(bookworm, Choice{}); !errors.As(err, &e) || !strings.Contains(err.Error(), "platform_release is known only where the image runs") {
 		t.Errorf("error is %v", err)
 	}
 }

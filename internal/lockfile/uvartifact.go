@@ -15,7 +15,8 @@ import (
 const syncDir = "/root"
 
 // artifacts finds the file to install of each package. All that fail are reported, not the first alone.
-func (u *UV) artifacts(chosen []int, env pypa.Environment) ([]Artifact, error) {
+func (u *UV) artifacts(chosen []int, env pypa.Environment, choice Choice) ([]Artifact, error) {
+	policy := u.project.with(choice)
 	c := newChooser(env)
 	out := make([]Artifact, 0, len(chosen))
 	var failed []error
@@ -26,7 +27,7 @@ func (u *UV) artifacts(chosen []int, env pypa.Environment) ([]Artifact, error) {
 				Reason: fmt.Sprintf("two versions of %s are selected for %s", p.name, env)})
 			continue
 		}
-		a, err := u.artifact(p, c)
+		a, err := p.artifact(c, &policy)
 		if err != nil {
 			failed = append(failed, &Error{File: uvLockFile, Line: p.line, Reason: err.Error()})
 			continue
@@ -39,13 +40,13 @@ func (u *UV) artifacts(chosen []int, env pypa.Environment) ([]Artifact, error) {
 	return out, nil
 }
 
-func (u *UV) artifact(p *pkg, c chooser) (Artifact, error) {
+func (p *pkg) artifact(c chooser, policy *buildPolicy) (Artifact, error) {
 	a := Artifact{Name: p.name, Version: p.version}
 	wheels, err := p.wheelNames()
 	if err != nil {
 		return a, err
 	}
-	noWheel, noBuild := u.project.refusesWheels(p.name), u.project.refusesBuilds(p.name)
+	noWheel, noBuild := policy.refusesWheels(p.name), policy.refusesBuilds(p.name)
 	dir, tree := p.source.tree()
 	if !tree && p.source.Git == "" && !noWheel {
 		best, err := c.wheel(p.ident, wheels)
@@ -57,15 +58,17 @@ func (u *UV) artifact(p *pkg, c chooser) (Artifact, error) {
 		}
 	}
 	switch {
-	case noWheel && noBuild && !tree:
-		return a, fmt.Errorf("[tool.uv] allows neither a wheel of %s nor a build of it", p.title())
-	case noBuild && !tree: // uv builds local directories all the same
-		return a, fmt.Errorf("no wheel of %s fits %s, and [tool.uv] does not allow to build it", p.title(), c.env)
+	case noWheel && noBuild && p.source.Editable == "":
+		return a, fmt.Errorf("no-binary and no-build allow neither a wheel of %s nor a build of it", p.title())
+	case noBuild && p.source.Editable == "": // uv builds what is editable all the same
+		return a, fmt.Errorf("no wheel of %s fits %s, and no-build does not allow to build it", p.title(), c.env)
 	}
 	a.build(p.buildReason(noWheel, wheels, c.env), p.buildSource(noWheel, wheels))
 	if tree {
+		link := p.source.Editable != "" && policy.links(p.name)
+		a.Source.Editable = link
 		a.Path = dir
-		a.Direct = &Direct{URL: fileURL(dir), Editable: p.source.Editable != ""}
+		a.Direct = &Direct{URL: fileURL(dir), Editable: link}
 		return a, nil
 	}
 	if p.source.Git != "" {
@@ -74,7 +77,7 @@ func (u *UV) artifact(p *pkg, c chooser) (Artifact, error) {
 	}
 	switch onlyWheels := p.sdist == nil || p.onlyWheel(); {
 	case onlyWheels && noWheel:
-		return a, fmt.Errorf("[tool.uv] does not allow a wheel of %s, and the lock has no source distribution of it", p.title())
+		return a, fmt.Errorf("no-binary does not allow a wheel of %s, and the lock has no source distribution of it", p.title())
 	case onlyWheels:
 		return a, p.nothingFits(wheels, c.env)
 	}
@@ -166,7 +169,7 @@ func (p *pkg) buildReason(noWheel bool, wheels []string, env pypa.Environment) s
 		dir, _ := p.source.tree()
 		return p.fromDirectory(dir)
 	case noWheel:
-		return fmt.Sprintf("%s has to be built from source, because no-binary of [tool.uv] says so", p.title())
+		return fmt.Sprintf("%s has to be built from source, because no-binary says so", p.title())
 	case p.source.URL != "" || p.source.Path != "":
 		return p.fromArchive()
 	}

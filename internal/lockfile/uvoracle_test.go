@@ -60,7 +60,7 @@ func findUV(t testing.TB) string {
 
 func compareWithUV(t *testing.T, uv, fixture string, u *UV, env pypa.Environment) {
 	o := newOracle(t, uv, fixture, env)
-	artifacts, err := u.Select(env)
+	artifacts, err := u.Select(env, Choice{})
 	if err != nil {
 		if out, uvErr := o.sync("--dry-run"); uvErr == nil {
 			t.Errorf("Select fails with %v, uv does not:\n%s", err, out)
@@ -68,12 +68,12 @@ func compareWithUV(t *testing.T, uv, fixture string, u *UV, env pypa.Environment
 		return
 	}
 	var want, names, leaveOut []string
-	refused := false // --no-build makes uv refuse it; local directories it builds nevertheless
+	refused := false // --no-build makes uv refuse it; what is editable it builds nevertheless
 	for _, a := range artifacts {
 		names = append(names, a.Name)
 		if a.Sdist {
 			leaveOut = append(leaveOut, "--no-install-package", a.Name)
-			refused = refused || a.URL != ""
+			refused = refused || a.URL != "" || !a.Source.Editable
 			continue
 		}
 		want = append(want, a.Filename)

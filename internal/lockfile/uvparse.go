@@ -3,6 +3,7 @@ package lockfile
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -23,7 +24,7 @@ func ParseUV(lock, pyproject []byte) (*UV, error) {
 		return nil, err
 	}
 	b := uvBuilder{
-		u:       &UV{requiresPython: wire.RequiresPython, conflicts: wire.Conflicts, members: wire.Manifest.Members},
+		u:       &UV{revision: wire.Revision, requiresPython: wire.RequiresPython, conflicts: wire.Conflicts, members: wire.Manifest.Members},
 		lines:   headerLines(lock, "[[package]]", "[[distribution]]"),
 		markers: map[string]pypa.Marker{},
 	}
@@ -174,7 +175,10 @@ func (b *uvBuilder) onePackage(w wirePackage) (pkg, error) {
 		return pkg{}, fmt.Errorf("a package has no name")
 	}
 	p := pkg{ident: ident{pypa.NormalizeName(w.Name), w.Version}, source: w.Source, wheels: w.Wheels, sdist: w.Sdist,
-		meta: w.Metadata != nil}
+		meta: w.Metadata != nil, defaultGroups: w.DefaultGroups}
+	if w.Metadata != nil {
+		p.declaredExtras, p.declaredGroups = normalized(w.Metadata.Extras), normalized(slices.Collect(maps.Keys(w.Metadata.Groups)))
+	}
 	if w.Source == (source{}) {
 		return pkg{}, fmt.Errorf("package %s has no source that is known here", p.name)
 	}

@@ -9,20 +9,25 @@ import (
 	"github.com/imgspecd/imgspecd/internal/pypa"
 )
 
-// Select returns what `uv sync --frozen --no-dev --no-install-project` installs in an environment, sorted by name:
-// the project's dependencies and those of its default groups, but neither the project nor its extras nor the group dev.
-func (u *UV) Select(env pypa.Environment) ([]Artifact, error) {
-	chosen, err := u.choose(env)
+// Select returns what `uv sync --locked --no-dev --no-install-project` installs in an environment, sorted by name:
+// the project's dependencies and those of its default groups, but neither the project nor its extras nor the group dev;
+// and what is chosen otherwise.
+func (u *UV) Select(env pypa.Environment, choice Choice) ([]Artifact, error) {
+	chosen, err := u.choose(env, choice)
 	if err != nil {
 		return nil, err
 	}
-	return u.artifacts(chosen, env)
+	return u.artifacts(chosen, env, choice)
 }
 
 // choose returns the packages that are installed, whether or not a file of them fits.
-func (u *UV) choose(env pypa.Environment) ([]int, error) {
-	s := selection{u: u, env: env.Markers(), seen: map[node]bool{}}
-	if err := u.checkEnvironment(env, s.env); err != nil {
+func (u *UV) choose(env pypa.Environment, choice Choice) ([]int, error) {
+	t, err := u.target(choice)
+	if err != nil {
+		return nil, err
+	}
+	s := selection{u: u, target: t, env: env.Markers(), seen: map[node]bool{}}
+	if err := t.checkEnvironment(env, s.env); err != nil {
 		return nil, err
 	}
 	if err := s.start(); err != nil {
@@ -40,7 +45,8 @@ func (u *UV) choose(env pypa.Environment) ([]int, error) {
 }
 
 // checkEnvironment refuses a Python or a platform that the lock was not made for.
-func (u *UV) checkEnvironment(env pypa.Environment, vars map[string]string) error {
+func (t *target) checkEnvironment(env pypa.Environment, vars map[string]string) error {
+	u := t.u
 	if _, _, err := env.PythonMinor(); err != nil {
 		return fmt.Errorf("select from %s: %w", uvLockFile, err)
 	}
@@ -54,8 +60,8 @@ func (u *UV) checkEnvironment(env pypa.Environment, vars map[string]string) erro
 			Hint:   "choose a base image or python_version within requires-python, or change requires-python and run `uv lock`"}
 	}
 	for group, spec := range u.project.groupPython {
-		if u.project.includes(group) && !spec.Contains(python.Release()) {
-			return &Error{File: pyprojectFile, Reason: fmt.Sprintf("the default group %s requires Python %s, but the base image has Python %s",
+		if t.takesGroup(group) && !spec.Contains(python.Release()) {
+			return &Error{File: pyprojectFile, Reason: fmt.Sprintf("the group %s requires Python %s, but the base image has Python %s",
 				group, spec, env.Python)}
 		}
 	}
@@ -83,78 +89,55 @@ type node struct {
 // selection is one walk through a lock.
 type selection struct {
 	u      *UV
+	target *target
 	env    map[string]string
 	active []string // active extras, groups and projects, as conflict markers name them
-	first  []entry  // where the walk starts
+	first  []node   // where the walk starts
 	seen   map[node]bool
 }
 
-// entry is a place to start from, with the condition for it.
-type entry struct {
-	node
-	marker pypa.Marker
-}
-
-// start finds the roots and takes in the groups that are synced by default.
+// start takes in the roots, with the extras and groups of theirs that are synced.
 func (s *selection) start() error {
-	u := s.u
-	var roots []int
-	if u.root >= 0 {
-		roots = []int{u.root}
-	} else {
-		for _, name := range u.members {
-			found := u.byName[pypa.NormalizeName(name)]
-			if len(found) != 1 {
-				return &Error{File: uvLockFile, Reason: fmt.Sprintf("the workspace's member %s is in the lock %d times", name, len(found))}
-			}
-			roots = append(roots, found[0])
+	if s.target.prod() {
+		for _, r := range s.target.roots {
+			s.startRoot(r)
 		}
 	}
-	for _, r := range roots {
-		p := &u.packages[r]
-		s.active = append(s.active, conflictItem{Package: p.name}.encoded())
-		for group := range p.groups {
-			if u.project.includes(group) {
-				s.active = append(s.active, conflictItem{Package: p.name, Group: group}.encoded())
-			}
-		}
-		s.first = append(s.first, entry{node: node{pkg: r}})
+	groups := s.target.groups()
+	for _, g := range groups {
+		s.active = append(s.active, conflictItem{Package: s.u.packages[g.pkg].name, Group: g.name}.encoded())
 	}
-	if err := s.checkConflicts("the project's default groups"); err != nil {
-		return err
-	}
-	for _, r := range roots {
-		if err := s.startGroups(&u.packages[r]); err != nil {
+	for _, g := range groups {
+		if err := s.startGroup(&s.u.packages[g.pkg], g.name); err != nil {
 			return err
 		}
-		// In a workspace without a project, members are installed as well; where there is one, only if something depends on them.
-		if u.root < 0 {
-			s.seen[node{pkg: r}] = true
-		}
 	}
-	if u.root < 0 {
-		return s.startManifest()
-	}
-	return nil
+	return s.startManifest()
 }
 
-// startGroups takes in what the default groups of a root name. Extras that a group asks for are active from
-// then on, as far as conflicts are concerned.
-func (s *selection) startGroups(p *pkg) error {
-	for _, group := range slices.Sorted(maps.Keys(p.groups)) {
-		if !s.u.project.includes(group) {
-			continue
+func (s *selection) startRoot(r int) {
+	p := &s.u.packages[r]
+	s.active = append(s.active, conflictItem{Package: p.name}.encoded())
+	s.first = append(s.first, node{pkg: r})
+	for _, extra := range slices.Sorted(maps.Keys(p.extras)) {
+		if s.target.extra(extra) {
+			s.first = append(s.first, node{r, extra})
+			s.active = append(s.active, conflictItem{Package: p.name, Extra: extra}.encoded())
 		}
-		for _, d := range p.groups[group] {
-			extras := s.encodeExtras(d)
-			ok, err := s.holds(d.marker, extras)
-			if err != nil {
-				return s.u.decideError(p, err)
-			}
-			if ok {
-				s.active = appendNew(s.active, extras)
-				s.enter(d.pkg, d.extras, d.marker)
-			}
+	}
+}
+
+// startGroup takes in what a group names. Extras that it asks for are active from then on, as far as conflicts are concerned.
+func (s *selection) startGroup(p *pkg, group string) error {
+	for _, d := range p.groups[group] {
+		extras := s.encodeExtras(d)
+		ok, err := s.holds(d.marker, extras)
+		if err != nil {
+			return s.u.decideError(p, err)
+		}
+		if ok {
+			s.active = appendNew(s.active, extras)
+			s.enter(d.pkg, d.extras)
 		}
 	}
 	return nil
@@ -163,7 +146,7 @@ func (s *selection) startGroups(p *pkg) error {
 // startManifest takes in the groups of the workspace itself, which name packages without saying which fork.
 func (s *selection) startManifest() error {
 	for _, group := range slices.Sorted(maps.Keys(s.u.groups)) {
-		if !s.u.project.includes(group) {
+		if !s.target.takesGroup(group) {
 			continue
 		}
 		for _, r := range s.u.groups[group] {
@@ -185,18 +168,19 @@ func (s *selection) startManifest() error {
 				return &Error{File: uvLockFile, Reason: fmt.Sprintf("group %s: no version of %s fits", group, r.name)}
 			}
 			s.active = appendNew(s.active, s.encodeExtras(dep{pkg: found, extras: r.extras}))
-			s.enter(found, r.extras, pypa.Marker{})
+			s.enter(found, r.extras)
 		}
 	}
 	return nil
 }
 
-func (s *selection) enter(pkg int, extras []string, marker pypa.Marker) {
-	s.first = append(s.first, entry{node{pkg: pkg}, marker})
-	s.seen[node{pkg: pkg}] = true
-	for _, e := range extras {
-		s.first = append(s.first, entry{node{pkg, e}, marker})
-		s.seen[node{pkg, e}] = true
+// enter has the walk start at what a group names.
+func (s *selection) enter(pkg int, extras []string) {
+	for _, e := range append([]string{""}, extras...) {
+		if n := (node{pkg, e}); !s.seen[n] {
+			s.seen[n] = true
+			s.first = append(s.first, n)
+		}
 	}
 }
 
@@ -219,70 +203,35 @@ func (s *selection) holds(m pypa.Marker, more []string) (bool, error) {
 	return m.Decide(s.env, slices.Concat(s.active, more)...)
 }
 
-// activate finds the extras that dependencies turn on, which conflict markers anywhere may ask for. Whether an edge holds can
-// depend on extras that are found later, so it starts over after each one that is found, until there is none.
+// activate finds the extras that dependencies turn on, which conflict markers anywhere may ask for. It is one walk, as uv does it: an edge that
+// asks for extras is followed as if they were active, and then they are. What is found later does not call for another look, except at a root that a group leads to.
 func (s *selection) activate() error {
-	for {
-		found, err := s.nextExtra()
-		if err != nil {
-			return err
-		}
-		if found == nil {
-			return s.checkConflicts("dependencies")
-		}
-		s.active = appendNew(s.active, found)
-	}
-}
-
-// nextExtra returns the extras of the first edge that holds and asks for extras which are not active yet. While
-// it is asked whether the edge is reached, its own extras count as active.
-func (s *selection) nextExtra() ([]string, error) {
-	for _, n := range s.reach(nil) {
-		for _, d := range s.u.edges(n) {
-			extras := slices.DeleteFunc(s.encodeExtras(d), func(e string) bool { return slices.Contains(s.active, e) })
-			if len(extras) == 0 {
-				continue
-			}
-			ok, err := s.holds(d.marker, extras)
-			if err != nil {
-				return nil, s.u.decideError(&s.u.packages[n.pkg], err)
-			}
-			if ok && slices.Contains(s.reach(extras), n) {
-				return extras, nil
-			}
-		}
-	}
-	return nil, nil
-}
-
-// reach returns what is reached from the start with some more extras active, in order.
-func (s *selection) reach(more []string) []node {
-	active := slices.Concat(s.active, more)
-	var queue []node
-	seen := map[node]bool{}
+	seen := maps.Clone(s.seen)
+	queue := slices.Clone(s.first)
 	add := func(n node) {
 		if !seen[n] {
 			seen[n] = true
 			queue = append(queue, n)
 		}
 	}
-	for _, f := range s.first {
-		if f.marker.Eval(s.env, active...) {
-			add(f.node)
-		}
-	}
 	for i := 0; i < len(queue); i++ {
 		for _, d := range s.u.edges(queue[i]) {
-			if !d.marker.Eval(s.env, active...) {
+			extras := s.encodeExtras(d)
+			ok, err := s.holds(d.marker, extras)
+			if err != nil {
+				return s.u.decideError(&s.u.packages[queue[i].pkg], err)
+			}
+			if !ok {
 				continue
 			}
+			s.active = appendNew(s.active, extras)
 			add(node{pkg: d.pkg})
 			for _, e := range d.extras {
 				add(node{d.pkg, e})
 			}
 		}
 	}
-	return queue
+	return s.checkConflicts("dependencies")
 }
 
 func (u *UV) edges(n node) []dep {
@@ -294,9 +243,9 @@ func (u *UV) edges(n node) []dep {
 
 // walk follows all edges that hold, with the active extras settled.
 func (s *selection) walk() error {
-	queue := make([]node, 0, len(s.first))
-	for _, f := range s.first {
-		queue = append(queue, f.node)
+	queue := slices.Clone(s.first)
+	for _, n := range queue {
+		s.seen[n] = true
 	}
 	add := func(n node) {
 		if !s.seen[n] {
@@ -323,11 +272,11 @@ func (s *selection) walk() error {
 	return nil
 }
 
-// chosen returns the packages to install: what was reached, without the project and without directories that are never installed.
+// chosen returns the packages to install: what was reached, without what is never installed and what is left out.
 func (s *selection) chosen() []int {
 	var out []int
 	for n := range s.seen {
-		if n.extra == "" && n.pkg != s.u.root && s.u.packages[n.pkg].source.Virtual == "" {
+		if n.extra == "" && s.target.installs(n.pkg) {
 			out = append(out, n.pkg)
 		}
 	}
@@ -347,7 +296,7 @@ func (s *selection) checkConflicts(who string) error {
 			}
 		}
 		if len(both) > 1 {
-			return &Error{File: uvLockFile, Reason: fmt.Sprintf("%s need what is declared to conflict: %s", who, strings.Join(both, " and "))}
+			return conflictError(who, both)
 		}
 	}
 	return nil

@@ -56,7 +56,7 @@ func TestParseErrors(t *testing.T) {
 func TestTruncated(t *testing.T) {
 	for _, name := range []string{"conflicts", "groups", "workspace", "forks", "nonproject"} {
 		lock, pyproject := readFixture(t, name)
-		whole, err := parseFixture(t, name).Select(bookworm)
+		whole, err := parseFixture(t, name).Select(bookworm, Choice{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -71,7 +71,7 @@ func TestTruncated(t *testing.T) {
 				continue
 			}
 			accepted++
-			got, err := u.Select(bookworm)
+			got, err := u.Select(bookworm, Choice{})
 			if err != nil {
 				continue
 			}
@@ -90,12 +90,12 @@ func TestParseKeepsNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	before, err := u.Select(bookworm)
+	before, err := u.Select(bookworm, Choice{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	copy(lock, bytes.Repeat([]byte("x"), len(lock)))
-	after, err := u.Select(bookworm)
+	after, err := u.Select(bookworm, Choice{})
 	if err != nil || len(after) != len(before) || after[0].URL != before[0].URL {
 		t.Errorf("after the lock's bytes changed: %v, %v", after, err)
 	}
@@ -118,7 +118,7 @@ func FuzzParseUV(f *testing.F) {
 			return
 		}
 		for _, env := range environments()[:3] {
-			artifacts, err := u.Select(env)
+			artifacts, err := u.Select(env, Choice{})
 			if err != nil {
 				continue
 			}
@@ -149,7 +149,7 @@ func BenchmarkSelect(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := u.Select(bookworm); err != nil {
+		if _, err := u.Select(bookworm, Choice{}); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -5,6 +5,7 @@ package lockfile
 
 type wireLock struct {
 	Version          *int64           `toml:"version"`
+	Revision         int64            `toml:"revision"`
 	RequiresPython   string           `toml:"requires-python"`
 	SupportedMarkers []string         `toml:"supported-markers"`
 	Conflicts        [][]conflictItem `toml:"conflicts"`
@@ -41,8 +42,11 @@ type wirePackage struct {
 	DefaultGroups any `toml:"default-groups"` // since revision 5
 }
 
-// wireMetadata is only asked whether it is there.
-type wireMetadata struct{}
+// wireMetadata is what a package declares. Its extras and groups are also named here if they are empty.
+type wireMetadata struct {
+	Extras []string       `toml:"provides-extras"`
+	Groups map[string]any `toml:"requires-dev"`
+}
 
 type wireDep struct {
 	Name    string   `toml:"name"`

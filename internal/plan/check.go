@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -81,10 +82,24 @@ func checkRequirements(spec imagespec.Spec) error {
 		return &Invalid{Field: "packages", Reason: "Support for " + file + " files and packages is mutually exclusive", // flytekit's own text
 			Hint: "add the packages to the lock"}
 	}
-	if isSet(spec, "pip_extra_args") {
-		return &Unsupported{Field: "pip_extra_args", Reason: "with " + file + " they are arguments of uv or poetry, which is not run"}
+	_, err := Choice(spec)
+	return err
+}
+
+// Choice is what pip_extra_args choose of a lock: there, they are arguments of uv or poetry.
+func Choice(spec imagespec.Spec) (lockfile.Choice, error) {
+	if InBase(spec) || !Locked(spec) { // the envd plug-in does not look at them
+		return lockfile.Choice{}, nil
 	}
-	return nil
+	choice, err := lockfile.ParseArgs(lockfile.Kind(spec.Requirements()), spec.Str("pip_extra_args"))
+	var e *lockfile.ArgsError
+	switch {
+	case !errors.As(err, &e):
+		return choice, err
+	case e.Unsupported:
+		return choice, &Unsupported{Field: "pip_extra_args", Reason: e.Reason, Hint: e.Hint}
+	}
+	return choice, &Invalid{Field: "pip_extra_args", Reason: e.Reason, Hint: e.Hint}
 }
 
 func isSet(spec imagespec.Spec, field string) bool { return slices.Contains(spec.Set(), field) }
@@ -103,6 +118,11 @@ func checkBase(in Input) error {
 	}
 	if f, ok := b.Files[venvDir]; ok && !f.Mode.IsDir() {
 		return &Unsupported{Field: "base_image", Reason: venvDir + " of " + b.Ref + " is no directory", Hint: "choose a base without it"}
+	}
+	if choice, err := Choice(in.Spec); err != nil {
+		return err
+	} else if choice.Inexact && b.Files[venvDir].Mode.IsDir() {
+		return &Unsupported{Field: "pip_extra_args", Reason: "--inexact keeps what " + b.Ref + " has in " + venvDir, Hint: "leave it out"}
 	}
 	if _, ok := b.Files[runtimeDir]; ok && Prefix(in.Spec) == runtimeDir && b.Runtime == nil {
 		return unknownInside(b)

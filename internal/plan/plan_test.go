@@ -288,7 +288,14 @@ func TestRefusals(t *testing.T) {
 	}{
 		{"cuda", set(`{"requirements": "uv.lock", "cuda": "12"}`), true, "cuda", "do not need to be specified"},
 		{"packages beside a lock", set(`{"requirements": "sub/uv.lock", "packages": ["x"]}`), true, "packages", "Support for uv.lock files and packages is mutually exclusive"},
-		{"arguments of uv beside a lock", set(`{"requirements": "uv.lock", "pip_extra_args": "--extra gpu"}`), false, "pip_extra_args", "which is not run"},
+		{"arguments that uv refuses", set(`{"requirements": "uv.lock", "pip_extra_args": "--frozen"}`), true, "pip_extra_args", "--frozen cannot be used with --locked"},
+		{"arguments not gone by", set(`{"requirements": "uv.lock", "pip_extra_args": "--python 3.12"}`), false, "pip_extra_args", "--python chooses another Python"},
+		{"arguments of poetry", set(`{"requirements": "poetry.lock", "pip_extra_args": "--extra a"}`), true, "pip_extra_args", "`poetry install` does not know"},
+		{"arguments of nothing", set(`{"requirements": "pylock.toml", "pip_extra_args": "-v"}`), false, "pip_extra_args", "with pylock.toml there is no tool"},
+		{"keeping a base's venv", func(in *Input) {
+			in.Spec = spec(t, `{"requirements": "uv.lock", "pip_extra_args": "--inexact"}`)
+			in.Base.Files["/root/.venv"] = base.Entry{Mode: fs.ModeDir}
+		}, false, "pip_extra_args", "--inexact keeps what"},
 		{"other python", set(`{"requirements": "uv.lock", "python_version": "3.1"}`), true, "python_version", "is 3.1, but base image python:3.11-slim has Python 3.11.11"},
 		{"python range", set(`{"requirements": "uv.lock", "python_version": ">=3.9"}`), false, "python_version", "is not a plain version"},
 		{"other platform", set(`{"requirements": "uv.lock", "platform": "linux/arm64"}`), true, "platform", "for linux/amd64"},

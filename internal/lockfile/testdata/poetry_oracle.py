@@ -1,17 +1,23 @@
 """Has the real poetry say what `poetry install --no-root` would install, without installing it.
 
-Reads [{"python": "3.11.2", "machine": "x86_64", "libc": ["glibc", 2, 36]}, ...] from stdin; the argument is a project's directory. Writes for each
+Reads [{"python": "3.11.2", "machine": "x86_64", "libc": ["glibc", 2, 36]}, ...] from stdin, where one can
+have "args" as well, a text with arguments of `poetry install`; the argument is a project's directory. Writes for each
 environment {"files": {name: file or kind of source}} or {"error": reason}. Everything that decides is poetry's own: what it reads from the two
 files, the groups, the solver or the markers, the choice of a file. Only the environment is made up, and the index, which is the lock's own list of files.
 """
 import json
+import shlex
 import sys
 from pathlib import Path
 
 import packaging._manylinux
 import packaging._musllinux
 import packaging.tags
+from cleo.io.buffered_io import BufferedIO
+from cleo.io.inputs.argv_input import ArgvInput
 from cleo.io.null_io import NullIO
+from poetry.console.application import Application
+from poetry.console.commands.install import InstallCommand
 from poetry.core.constraints.version import Version
 from poetry.core.packages.utils.link import Link
 from poetry.factory import Factory
@@ -56,6 +62,23 @@ class Index(Chooser):
         return repository
 
 
+def command(poetry, installer, env, args):
+    """Runs poetry's own command with arguments."""
+    install = InstallCommand()
+    install.set_application(Application())
+    install.merge_application_definition()
+    io = BufferedIO()
+    io.set_input(ArgvInput(["poetry", "install", *args]))
+    io.input.bind(install.definition)
+    io.input.validate()
+    install._io = io
+    install.set_poetry(poetry)
+    install.set_installer(installer)
+    install.set_env(env)
+    if install.handle() != 0:
+        raise RuntimeError(io.fetch_error())
+
+
 def install(directory, want):
     version = tuple(int(n) for n in want["python"].split("rc")[0].split("."))
     env = MockEnv(
@@ -72,8 +95,11 @@ def install(directory, want):
     recorder = Recorder(env, poetry.pool, poetry.config, NullIO())
     installer = Installer(NullIO(), env, poetry.package, poetry.locker, poetry.pool, poetry.config,
                           installed=InstalledRepository(), executor=recorder)
-    installer.only_groups({g.name for g in poetry.package._dependency_groups.values() if not g.is_optional()})
-    installer.run()
+    if "args" in want:
+        command(poetry, installer, env, shlex.split(want["args"]) + ["--no-root"])
+    else:
+        installer.only_groups({g.name for g in poetry.package._dependency_groups.values() if not g.is_optional()})
+        installer.run()
     chooser = Index(poetry.pool, env, poetry.config)
     files = {}
     for package in recorder.installed:
