@@ -15,6 +15,7 @@ func TestStepsThatFail(t *testing.T) {
 	need(t, varUV, varFlytekit, varBase, varRegistry, varDocker, varDocker29, varBuildKit)
 	for name, settings := range engines {
 		t.Run(name, func(t *testing.T) {
+			unlessFull(t, name)
 			depot, late, h := newDepot(t, "toy"), newDepot(t, "toy", "late"), newToyHouse(t)
 			h.sdistOf(t, "kite", "", "raise SystemExit('no wind today')\n")
 			d := startDaemon(t, settings()...)

@@ -21,9 +21,7 @@ func TestStepsBehindACompany(t *testing.T) {
 	need(t, varUV, varFlytekit, varBase, varRegistry, varDocker, varDocker29, varBuildKit)
 	for name, settings := range engines {
 		t.Run(name, func(t *testing.T) {
-			if name == "containerd" && os.Getenv("IMGSPECD_TEST_FULL") == "" {
-				t.Skip("IMGSPECD_TEST_FULL is not set")
-			}
+			unlessFull(t, name)
 			h, depot := newToyHouse(t), newDepot(t, "toy")
 			const host = "packages.house.invalid" // which only the proxy knows
 			cert, ca := certificate(t, host)

@@ -1,9 +1,11 @@
 package integration
 
 import (
+	"archive/tar"
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -72,6 +74,7 @@ type parity struct {
 	fields string
 	locked bool // has no pip_index
 	full   bool
+	odd    bool // on a base that has what bases seldom have
 }
 
 const (
@@ -122,6 +125,9 @@ var parities = []parity{
 	{name: "packages_secrets_commands", fields: `packages=["kite"], ` + theMount + ", " + theApt + ", " + theDo, full: true},
 	{name: "version_extra_args", fields: `python_version="3.11", packages=["ball", "drum"], pip_extra_args="--no-deps", ` + theExtra, full: true},
 	{name: "all", fields: `packages=["ball", "drum"], requirements="reqs/requirements.txt", ` + strings.Join([]string{theApt, theDo, theEnv, theRoot, theCopy, theExtra, theMount}, ", ") + `, entrypoint=[]`},
+	{name: "odd_packages_apt_commands", odd: true, fields: `packages=["ball"], ` + theApt + `, commands=["id > /srv/id", "pwd >> /srv/id", "echo $0 $HOME >> /srv/id"]`},
+	{name: "odd_lock_copy_entrypoint", odd: true, full: true, locked: true, fields: theLock + ", " + theCopy + ", " + theEntry},
+	{name: "odd_exec", odd: true, full: true, fields: `python_exec="python3", env={"LD_LIBRARY_PATH": "/x", "EMPTY": "$EMPTY$SPACES"}`},
 	{name: "child", fields: `base_image=lock_apt_commands, packages=["drum"], pip_extra_index_url=["SECOND"], commands=["echo child > /srv/child"]`},
 }
 
@@ -131,13 +137,21 @@ func TestParityWithTheDefaultBuilder(t *testing.T) {
 	engine, builder := newDocker(t, varDocker), newDefaultBuilder(t)
 	depot := newDepot(t, "toy", "top")
 	base := depot.base(t, os.Getenv(varBase))
-	p, names := newParity(t, base, builder)
+	odd := oddBase(t, base)
+	p, names := newParity(t, base, odd, builder)
 	d := startDaemon(t, "DOCKER_HOST="+engine.host, "IMGSPECD_DOCKER_USE=always", "BUILDKIT_HOST="+os.Getenv(varBuildKit), "IMGSPECD_UV_PATH="+os.Getenv(varUV), "IMGSPECD_BYTECODE=off", "IMGSPECD_REGISTRY_PUSH=never")
 	if _, err := d.AddProject(t.Context(), api.AddProject{Dir: p.dir}); err != nil {
 		t.Fatal(err)
 	}
 	theirs := builder.build(t, p, []string{filepath.Join(p.dir, "secret.txt")}, names...)
-	below, n := filesOf(t, pull(t, base), nil, 0), len(layers(t, pull(t, base)))
+	type known struct {
+		listing
+		layers int
+	}
+	below := map[bool]known{}
+	for isOdd, ref := range map[bool]string{false: base, true: odd} {
+		below[isOdd] = known{filesOf(t, pull(t, ref), nil, 0), len(layers(t, pull(t, ref)))}
+	}
 	for _, v := range names {
 		t.Run(v, func(t *testing.T) {
 			d, engine := d.in(t), docker{t, engine.host}
@@ -148,7 +162,8 @@ func TestParityWithTheDefaultBuilder(t *testing.T) {
 			if strings.Contains(img.Label, "lock") {
 				may = slices.Concat(mayDiffer, noEnvironment)
 			}
-			sameFiles(t, v, filesOf(t, mine, below, n), filesOf(t, other, below, n), may)
+			on := below[strings.HasPrefix(v, "odd_")]
+			sameFiles(t, v, filesOf(t, mine, on.listing, on.layers), filesOf(t, other, on.listing, on.layers), may)
 			sameConfig(t, mine, other)
 			engine.run("pull", "-q", theirs[v])
 			engine.forget(theirs[v])
@@ -214,7 +229,7 @@ for name, spec in vars(workflow).items():
 }
 
 // newParity writes the project, and returns the names of its specs' variables.
-func newParity(t *testing.T, base string, builder defaultBuilder) (*project, []string) {
+func newParity(t *testing.T, base, odd string, builder defaultBuilder) (*project, []string) {
 	t.Helper()
 	h, second := newToyHouse(t), newHouse(t)
 	second.put(t, "drum", map[string]string{"drum.py": "x = 2\n", "drum-1.0.data/scripts/beat": "#!python\nprint('beat')\n"})
@@ -252,7 +267,9 @@ func newParity(t *testing.T, base string, builder defaultBuilder) (*project, []s
 			continue
 		}
 		fields := c.fields
-		if !strings.Contains(fields, "base_image=") {
+		if c.odd {
+			fields += fmt.Sprintf(", base_image=%q", odd)
+		} else if !strings.Contains(fields, "base_image=") {
 			fields += fmt.Sprintf(", base_image=%q", base)
 		}
 		if !c.locked {
@@ -265,6 +282,52 @@ func newParity(t *testing.T, base string, builder defaultBuilder) (*project, []s
 	}
 	p.write("workflow.py", text)
 	return p, names
+}
+
+// oddBase is the base with a user of its own called flytekit, another user and directory to start in, and much in its config.
+func oddBase(t *testing.T, base string) string {
+	t.Helper()
+	img := pull(t, base)
+	etc := map[string]string{}
+	for _, l := range [][2]string{{"etc/passwd", "flytekit:x:1234:1235::/home/fly:/bin/sh\n"}, {"etc/group", "fly:x:1235:\n"}} {
+		etc[l[0]] = contentOf(t, img, l[0]) + l[1]
+	}
+	etc["home/fly/.profile"], etc["root/.cache/left"] = "# mine\n", "x"
+	img = pull(t, basedOn(t, base, etc))
+	file, err := img.ConfigFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := file.Config
+	c.User, c.WorkingDir, c.Entrypoint, c.Cmd, c.Shell = "nobody", "/srv", []string{"/bin/echo"}, []string{"base"}, []string{"/bin/bash", "-e", "-c"}
+	c.ExposedPorts, c.Volumes, c.StopSignal, c.Labels = map[string]struct{}{"80/tcp": {}}, map[string]struct{}{"/data": {}}, "SIGINT", map[string]string{"of": "base"}
+	c.Env = append(c.Env, "LD_LIBRARY_PATH=/opt/lib", "PYTHONPATH=/base", "EMPTY=", "SPACES=a b  c")
+	if img, err = mutate.Config(img, c); err != nil {
+		t.Fatal(err)
+	}
+	ref := os.Getenv(varRegistry) + "/imgspecd-test/odd-" + random() + ":1"
+	push(t, ref, img)
+	return ref
+}
+
+// contentOf reads a file of an image.
+func contentOf(t *testing.T, img v1.Image, name string) string {
+	t.Helper()
+	r := mutate.Extract(img)
+	defer r.Close()
+	for tr := tar.NewReader(r); ; {
+		h, err := tr.Next()
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if strings.Trim(h.Name, "./") == name {
+			b, err := io.ReadAll(tr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return string(b)
+		}
+	}
 }
 
 // asTask runs what a task would see, as the image's user.
