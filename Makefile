@@ -66,6 +66,10 @@ fuzz: ## each fuzz test for FUZZTIME (10s)
 	    fuzz || fuzz; \
 	  done; done
 
+.PHONY: wheels
+wheels: ## what goes to PyPI, in dist/: the Python package, with the binary for Linux and macOS
+	GO=$(GO) python/wheels dist
+
 .PHONY: nightly
 nightly: ## all tests in full (some GB from PyPI), then each fuzz test for two minutes: two hours
 	IMGSPECD_TEST_FULL=1 test/run -timeout 2h ./...
@@ -81,7 +85,7 @@ tidy: ## go mod tidy
 
 .PHONY: clean
 clean: ## delete what was built
-	rm -rf bin
+	rm -rf bin dist
 
 .PHONY: distclean
 distclean: clean ## and the rig (as root), and the tests' cache

@@ -132,9 +132,14 @@ def definite(image: Json) -> bool:
     return (image.get("error") or {}).get("code") == "invalid"
 
 
+def fallback() -> str:
+    """What is done for images that the daemon does not give: another builder is asked, or it is an error."""
+    return os.environ.get("IMGSPECD_FALLBACK", "").strip().lower() or "builder"
+
+
 def may_fall_back(name: str, why: str) -> None:
-    """Whether another builder may be asked, as $IMGSPECD_FALLBACK says: builder (the default) or error."""
-    allowed = os.environ.get("IMGSPECD_FALLBACK", "").strip().lower() or "builder"
+    """Raises where no other builder may be asked."""
+    allowed = fallback()
     if allowed == "error":
         raise click.ClickException(f"imgspecd: {why}\nIMGSPECD_FALLBACK=error: nobody else is asked for {name}.")
     if allowed != "builder":

@@ -12,8 +12,8 @@ from typing import Any, ClassVar, List, Optional, Tuple
 
 from flyte._image import Architecture, Image
 
-from imgspecd._daemon import Daemon
-from imgspecd._request import FAILURES, Request, definite, may_fall_back
+from imgspecd._daemon import Daemon, Unreachable
+from imgspecd._request import FAILURES, Request, definite, fallback, may_fall_back
 
 
 class ImgspecdImageChecker:
@@ -29,7 +29,12 @@ class ImgspecdImageChecker:
 
 def _ready(repository: str, tag: str, arch: Tuple[str, ...]) -> Optional[str]:
     name = f"{repository}:{tag}"
-    image = Daemon.find().find_image(name, os.getcwd())
+    try:
+        image = Daemon.find().find_image(name, os.getcwd())
+    except Unreachable:
+        if fallback() == "builder":
+            raise
+        return None  # Flyte takes what no checker knows for there; so the builder is asked, which says what is wrong
     if image is None or image["state"] != "ready" or not set(arch) <= set(image["platform"].split(",")):
         return None
     return name if all(t["state"] == "ready" for t in image["targets"] if t["name"] == "registry") else None
