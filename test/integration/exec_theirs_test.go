@@ -41,23 +41,14 @@ func newDefaultBuilder(t *testing.T) defaultBuilder {
 	defaultBuilderOnce.Do(func() {
 		host := os.Getenv(varRegistry) + "/imgspecd-test/"
 		b := defaultBuilder{uv: host + "stand-in-uv:" + random(), micromamba: host + "stand-in-micromamba:" + random()}
-		pushImage(t, b.uv, map[string]string{"uv": text(t, os.Getenv(varUV))})
-		pushImage(t, b.micromamba, map[string]string{"usr/bin/micromamba": micromambaStandIn, "etc/ssl/certs/ca-certificates.crt": text(t, os.Getenv(varCA))})
+		pushFiles(t, b.uv, map[string][]byte{"uv": read(t, os.Getenv(varUV))})
+		pushFiles(t, b.micromamba, map[string][]byte{"usr/bin/micromamba": []byte(micromambaStandIn), "etc/ssl/certs/ca-certificates.crt": read(t, os.Getenv(varCA))})
 		defaultBuilderOnce.defaultBuilder = b
 	})
 	if defaultBuilderOnce.uv == "" {
 		t.Fatal("the stand-ins could not be pushed")
 	}
 	return defaultBuilderOnce.defaultBuilder
-}
-
-func text(t *testing.T, name string) string {
-	t.Helper()
-	b, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(b)
 }
 
 // build builds ImageSpecs of the project's workflow.py by their variables' names, and returns their images. Those whose base is
