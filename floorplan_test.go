@@ -29,7 +29,7 @@ var floorplan = []room{
 	{"config", in("api"), "values and where they came from; api says where the socket is, for both ends"},
 	{"systemd", nil, "unit files"},
 	{"daemon", in("api", "config", "internal/engine", "internal/store", "systemd"), "the process and its socket; the work is engine's"},
-	{"internal/cli", in("api", "client", "config"), "a client; what runs without a daemon is passed in by cmd"},
+	{"internal/cli", in("api", "client", "config", "internal/service"), "a client; what runs without a daemon is passed in by cmd; service, for whether one runs is what it asks first"},
 	{"cmd/imgspecd", in(anywhere), "the only wiring"},
 
 	// Leaves: facts and formats, no behaviour that needs anyone else.
@@ -66,6 +66,7 @@ var floorplan = []room{
 		"the only one that knows them all; it knows no HTTP, so neither daemon nor client"},
 
 	{"internal/dockerapi", in("api", "internal/publish"), "another protocol at another door, so neither daemon's nor engine's; publish for what registries answer, the engine and Docker are handed in"},
+	{"internal/service", in("api", "systemd"), "has the user's service manager run the daemon; paths are handed in"},
 	{"internal/doctor", in("api", "internal/builder/buildkit", "internal/publish", "internal/publish/docker"),
 		"what a machine has of what builds need; the back ends for what they say of themselves. The daemon and the command line are handed its answer"},
 

@@ -24,7 +24,9 @@ func parse(t *testing.T, unit string) map[string]string {
 			if !ok || section == "" {
 				t.Fatalf("not a setting: %q", line)
 			}
-			if _, twice := out[section+"/"+key]; twice {
+			if before, twice := out[section+"/"+key]; twice && key == "ListenStream" {
+				value = before + " " + value
+			} else if twice {
 				t.Errorf("%s/%s is set twice", section, key)
 			}
 			out[section+"/"+key] = value
@@ -34,7 +36,7 @@ func parse(t *testing.T, unit string) map[string]string {
 }
 
 func TestUnitsKeepTheSocketPrivate(t *testing.T) {
-	units, err := Units("/opt/imgspecd/bin/imgspecd")
+	units, err := Units(Layout{Binary: "/opt/imgspecd/bin/imgspecd"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +54,7 @@ func TestUnitsKeepTheSocketPrivate(t *testing.T) {
 		}
 	}
 	for key, want := range map[string]string{
-		"Socket/ListenStream":  "%t/imgspecd/imgspecd.sock", // api.DefaultSocket, in systemd's words
+		"Socket/ListenStream":  "%t/imgspecd/imgspecd.sock %t/imgspecd/docker.sock", // api.DefaultSocket and docker.socket, in systemd's words
 		"Socket/SocketMode":    "0600",
 		"Socket/DirectoryMode": "0700",
 	} {
@@ -67,7 +69,7 @@ func TestUnitsQuoteTheBinary(t *testing.T) {
 		"/home/a b/imgspecd":  `"/home/a b/imgspecd" serve`,
 		"/home/100%/imgspecd": `/home/100%%/imgspecd serve`,
 	} {
-		units, err := Units(path)
+		units, err := Units(Layout{Binary: path})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -75,7 +77,7 @@ func TestUnitsQuoteTheBinary(t *testing.T) {
 			t.Errorf("%s: ExecStart=%s, want %s", path, got, want)
 		}
 	}
-	if _, err := Units("bin/imgspecd"); err == nil {
+	if _, err := Units(Layout{Binary: "bin/imgspecd"}); err == nil {
 		t.Error("a relative path was taken")
 	}
 }
@@ -86,8 +88,20 @@ func TestUnitsVerify(t *testing.T) {
 		t.Skip("no systemd-analyze here")
 	}
 	dir := t.TempDir()
-	units, err := Units("/bin/true")
+	units, err := Units(Layout{
+		Binary: "/bin/true", Args: []string{"--state-dir=/x y/100%/$HOME"}, Socket: "/run/a b/100%.sock", Docker: "/run/a b/docker.sock",
+	})
 	if err != nil {
+		t.Fatal(err)
+	}
+	dropIn, err := Environment(map[string]string{"A": `it's "quoted" \ 100% $HOME`, "HTTPS_PROXY": "http://u:p@proxy:3128"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Join(dir, ServiceName+".d"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, ServiceName+".d", "environment.conf"), []byte(dropIn), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	args := []string{"verify", "--user", "--man=no"}
@@ -108,5 +122,52 @@ func TestUnitsVerify(t *testing.T) {
 		if strings.Contains(line, dir) || strings.Contains(line, "imgspecd") {
 			t.Errorf("systemd-analyze: %s", line)
 		}
+	}
+}
+
+func TestUnitsOfAnotherLayout(t *testing.T) {
+	for name, tt := range map[string]struct {
+		layout Layout
+		exec   string
+		listen string
+	}{
+		"own places": {
+			Layout{Binary: "/b", Args: []string{"--state-dir=/x y", "--socket=/s/$A"}, Socket: "/s/100%", Docker: "/s/d"},
+			`/b serve "--state-dir=/x y" --socket=/s/$$A`, "/s/100%% /s/d",
+		},
+		"no second socket": {Layout{Binary: "/b", Docker: NoSocket}, "/b serve", "%t/imgspecd/imgspecd.sock"},
+	} {
+		units, err := Units(tt.layout)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := parse(t, units[ServiceName])["Service/ExecStart"]; got != tt.exec {
+			t.Errorf("%s: ExecStart=%s, want %s", name, got, tt.exec)
+		}
+		if got := parse(t, units[SocketName])["Socket/ListenStream"]; got != tt.listen {
+			t.Errorf("%s: ListenStream=%s, want %s", name, got, tt.listen)
+		}
+	}
+	for _, l := range []Layout{{Binary: "/b\n"}, {Binary: "/b", Socket: "s"}, {Binary: "/b", Args: []string{"a\nb"}}, {}} {
+		if _, err := Units(l); err == nil {
+			t.Errorf("%+v was taken", l)
+		}
+	}
+}
+
+func TestEnvironment(t *testing.T) {
+	got, err := Environment(map[string]string{"B": `a "b" \ 100%`, "A": ""})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "[Service]\nEnvironment=\"A=\"\nEnvironment=\"B=a \\\"b\\\" \\\\ 100%%\"\n"
+	if _, rest, _ := strings.Cut(got, "\n"); rest != want {
+		t.Errorf("%s, want %s", rest, want)
+	}
+	if names := Recorded(got); strings.Join(names, " ") != "A B" {
+		t.Errorf("recorded: %v", names)
+	}
+	if _, err := Environment(map[string]string{"A": "1\n2"}); err == nil {
+		t.Error("a value of two lines was taken")
 	}
 }
