@@ -282,7 +282,7 @@ func TestMountFromAPrivateRegistry(t *testing.T) {
 	}
 	machines(t, func(t *testing.T, m *Machine, s *store.Store) {
 		m.deps.Keychain = house{}
-		step := shell("mount", "cat /tool")
+		step := shell("mount", "cat /tool # "+rand.Text()) // which no BuildKit has executed yet
 		step.Mounts = []plan.Mount{{Target: "/tool", Image: ref, Source: "/tool"}}
 		var said []string
 		if _, err := m.Run(t.Context(), base(t, s), step, func(line string) { said = append(said, line) }); err != nil {
