@@ -150,10 +150,25 @@ func TestPluginServesAnUnchangedWorkflow(t *testing.T) {
 				p.pluginRun(d, python, env).ends(0, "Image "+next.Name+" found. Skip building.")
 
 				p.pluginRun(d, python, env, "workflow.py", "wf").ends(0, "not found. building...", " is ready.") // with the loaded modules
+				engine.forget(d.besides(p.dir, next.Name))
 				p.pluginRun(d, python, env, "workflow.py", "wf").ends(0, "found. Skip building.")
 			})
 		}
 	}
+}
+
+// besides is the project's image that is not called name.
+func (d *daemon) besides(dir, name string) string {
+	d.t.Helper()
+	images, err := d.Images(d.t.Context())
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	images = slices.DeleteFunc(images, func(i api.Image) bool { return i.Dir != dir || i.Name == name })
+	if len(images) != 1 {
+		d.t.Fatalf("%d more images in %s, want one", len(images), dir)
+	}
+	return images[0].Name
 }
 
 // A base that is an image spec, one that two tasks share, and one whose name the environment gives.
