@@ -264,7 +264,7 @@ func (a *app) unrecorded(recorded []string) {
 	}
 	if len(lacks) > 0 {
 		slices.Sort(lacks)
-		list := strings.Join(lacks, ",")
+		list := strings.Join(append(slices.Clone(recorded), lacks...), ",") // --env replaces what was recorded
 		a.note("This shell has what the service does not see: %s\n%s imgspecd service install --env %s", strings.Join(lacks, ", "), a.err.arrow, list)
 	}
 }
