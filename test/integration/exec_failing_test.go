@@ -58,6 +58,7 @@ func TestStepsThatFail(t *testing.T) {
 			h.sdist(t, "kite")
 			p.uv("lock", "--upgrade")
 			img = d.ready(label, img.Name, "layout")
+			d.forgets(img)
 			if log := d.cli("logs", label); strings.Contains(log, "executing apt") {
 				t.Errorf("apt was executed once more:\n%s", log)
 			}

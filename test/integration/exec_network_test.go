@@ -59,6 +59,7 @@ uv pip install -q --target /tmp/uv --no-cache --default-index %[1]s/simple drum 
 			p.write("script.sh", script)
 			p.edit("workflow.py", `requirements="uv.lock",`, `requirements="uv.lock", apt_packages=["toy"], copy=["script.sh"], commands=["/bin/sh /root/script.sh"],`)
 			img := d.ready(d.watch(p.dir).Label, "", "layout")
+			d.forgets(img)
 			told := d.cli("logs", img.Label)
 			for _, want := range []string{"configured toy", "python: ", "pip: ball-1.0-py3-none-any.whl", "uv: drum"} {
 				if !strings.Contains(told, want) {

@@ -40,6 +40,7 @@ func TestSecretsOfStepsLeaveNoTrace(t *testing.T) {
 				d.start()
 				heard := d.hear(t)
 				img := d.ready(d.watch(p.dir).Label, "", "layout")
+				d.forgets(img)
 				said := map[string]string{"events": heard(), "log": d.cli("logs", img.Label)}
 				for _, want := range []string{"configured toy", "it has the secret", "played"} {
 					if !strings.Contains(said["log"], want) {

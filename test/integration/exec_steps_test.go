@@ -18,6 +18,17 @@ var engines = map[string]func() []string{
 	},
 }
 
+// forgets removes images from the daemon's Docker engine, if it has one, when the test ends.
+func (d *daemon) forgets(images ...api.Image) {
+	for _, kv := range d.env {
+		if host, ok := strings.CutPrefix(kv, "DOCKER_HOST="); ok {
+			for _, img := range images {
+				docker{d.t, host}.forget(img.Name)
+			}
+		}
+	}
+}
+
 // unlessFull leaves an engine out where not everything is wanted: TestStepsInEveryBuildKit has shown that it is like the others.
 func unlessFull(t *testing.T, engine string) {
 	t.Helper()
@@ -66,6 +77,7 @@ func TestStepsInEveryBuildKit(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			d := startDaemon(t, settings()...)
 			img := d.ready(d.watch(p.dir).Label, "", "layout")
+			d.forgets(img)
 			log := d.cli("logs", img.Label)
 			for _, want := range []string{"executing apt: toy", "configured toy", "executing build kite 1.0", "building kite", "executing commands: toy > /root/played"} {
 				if !strings.Contains(log, want) {
@@ -108,6 +120,7 @@ func TestLockChangeExecutesNoApt(t *testing.T) {
 			p.edit("pyproject.toml", `"kite"`, `"kite", "drum"`)
 			p.uv("lock")
 			second := d.ready(label, first.Name, "layout")
+			d.forgets(first, second)
 			after := d.cli("logs", label)
 			if strings.Contains(after, "=> apt: toy") || strings.Contains(after, "executing apt") || strings.Contains(after, "executing build") {
 				t.Errorf("after a change of the lock the log tells of apt, or of the source distribution:\n%s", after)
