@@ -125,6 +125,9 @@ func (p *Pipeline) prepare(ctx context.Context, s Spec, b *base.Base, x stepper)
 		st = st.On(digest.String())
 		rec, err := p.step(ctx, x, img, st)
 		if err != nil && !errors.Is(err, errPending) {
+			if st.Kind == plan.StepConda {
+				err = fmt.Errorf("a Python for base %s: %w", b.Info.Ref, err)
+			}
 			return nil, nil, err
 		}
 		steps = append(steps, executed{st, err == nil})
@@ -190,6 +193,7 @@ func ofStep(err error, out *api.Error) bool {
 	var failed *buildkit.StepError
 	var platform *buildkit.PlatformError
 	var unreachable *buildkit.ReachError
+	var unsolved *buildkit.SolveError
 	switch {
 	case errors.As(err, &failed):
 		out.Code, out.Output = api.CodeInvalid, failed.Tail
@@ -210,6 +214,11 @@ func ofStep(err error, out *api.Error) bool {
 	case errors.As(err, &unreachable):
 		out.Code = api.CodeUnavailable
 		out.Hint = "start it, or name another one in buildkit.address; imgspecd doctor says what answers"
+	case errors.As(err, &unsolved):
+		out.Code = api.CodeUnavailable
+		if strings.Contains(out.Message, "micromamba") {
+			out.Hint = "set base_image to one that has the Python, such as \"python:3.12-slim-bookworm\", or micromamba_image in builder_config"
+		}
 	default:
 		return false
 	}

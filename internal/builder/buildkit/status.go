@@ -29,6 +29,12 @@ func (e *StepError) Error() string {
 	return text
 }
 
+// SolveError is what kept BuildKit from executing a step: an image or a repository that it could not get, or a fault of its own.
+type SolveError struct{ Err error }
+
+func (e *SolveError) Error() string { return strings.TrimPrefix(e.Err.Error(), "failed to solve: ") }
+func (e *SolveError) Unwrap() error { return e.Err }
+
 // PlatformError is a step for a machine that BuildKit cannot be.
 type PlatformError struct {
 	Platform string
@@ -115,7 +121,7 @@ func (w *watcher) failure(err error) error {
 		code, _ := strconv.Atoi(m[1])
 		return &StepError{Code: code, Tail: w.tail}
 	}
-	return plainly(err)
+	return &SolveError{plainly(err)}
 }
 
 // plainly takes gRPC's wrapping off an error.
