@@ -302,7 +302,7 @@ func wrap(ctx context.Context, socket string, err error) error {
 	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ENOENT), errors.Is(err, syscall.ENOTDIR):
 		return &api.Error{
 			Code: api.CodeNoDaemon, Message: "no imgspecd daemon is running (nothing answers at " + socket + ")",
-			Hint: "start it with: imgspecd serve",
+			Hint: "start it with: imgspecd serve --detach",
 		}
 	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM):
 		return &api.Error{

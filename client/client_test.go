@@ -90,7 +90,7 @@ func TestNoDaemon(t *testing.T) {
 	for _, socket := range []string{nothing, dead, nothing + "/below"} {
 		_, err := client.New(socket).Images(t.Context())
 		e := as(t, err)
-		if e.Code != api.CodeNoDaemon || e.Hint != "start it with: imgspecd serve" || !strings.Contains(e.Message, socket) {
+		if e.Code != api.CodeNoDaemon || e.Hint != "start it with: imgspecd serve --detach" || !strings.Contains(e.Message, socket) {
 			t.Errorf("%s: %+v", socket, e)
 		}
 	}

@@ -57,7 +57,7 @@ func (a *app) examine(ctx context.Context) (api.Doctor, error) {
 	switch {
 	case errors.As(err, &said) && said.Code == api.CodeNoDaemon && a.Doctor != nil:
 		out, err := a.Doctor(ctx, cfg)
-		own := check("daemon", api.LevelWarn, "none is running: "+said.Message, "start it: imgspecd serve")
+		own := check("daemon", api.LevelWarn, "none is running: "+said.Message, "start it: imgspecd serve --detach, or at each login: imgspecd service install")
 		out.Checks = slices.Insert(out.Checks, 0, own)
 		return out, err
 	case err != nil:
@@ -126,7 +126,7 @@ func (a *app) environmentChecks(d api.Doctor) []api.Check {
 			out = append(out, check("environment", api.LevelWarn, fmt.Sprintf(format, strings.Join(names, ", ")), hint))
 		}
 	}
-	add(lacks, "the daemon lacks what this shell has: %s", "start the daemon with them set; builds see the daemon's environment, not this one")
+	add(lacks, "the daemon lacks what this shell has: %s", "start the daemon with them set (a service: imgspecd service install --env NAME); builds see the daemon's environment, not this one")
 	add(other, "the daemon has another value than this shell: %s", "start the daemon anew if this shell's is the right one")
 	add(extra, "the daemon has what this shell lacks: %s", "runs from this shell may look elsewhere than the daemon does")
 	if len(out) == 0 {

@@ -83,7 +83,7 @@ func asError(err error, code int) *api.Error {
 	if errors.As(err, &e) {
 		c := *e
 		if c.Code == api.CodeNoDaemon && c.Hint == "" {
-			c.Hint = "start one: imgspecd serve"
+			c.Hint = "start one: imgspecd serve --detach"
 		}
 		return &c
 	}

@@ -16,15 +16,15 @@ const settleTime = 5 * time.Second
 // await returns the image of that very name when nothing more happens to it, or as it is when the wait is over.
 // ok: there is one.
 func (s *server) await(w http.ResponseWriter, r *http.Request, name string) (im api.Image, ok bool) {
-	ctx, cancel := context.WithTimeout(r.Context(), s.Wait)
-	defer cancel()
-	im, err := s.Images.FindImage(ctx, name)
+	im, err := s.Images.FindImage(r.Context(), name)
 	if err != nil || im.Name != name {
 		return api.Image{}, false
 	}
 	if !im.State.Final() {
 		s.Log.Info("an answer waits", "image", name, "state", im.State)
 	}
+	ctx, cancel := context.WithTimeout(r.Context(), s.Wait)
+	defer cancel()
 	for began := time.Now(); !im.State.Final() && ctx.Err() == nil; {
 		if im.State == api.Waiting && time.Since(began) >= settleTime {
 			break

@@ -18,14 +18,19 @@ import (
 	"github.com/imgspecd/imgspecd/api"
 )
 
-// withoutDocker starts a daemon whose shell points flytekit to the daemon's own second socket, so that it has no engine.
-func withoutDocker(t *testing.T, settings ...string) *daemon {
+// bare is a daemon whose shell points flytekit to the daemon's own second socket, so that it has no engine.
+type bare struct {
+	*daemon
+	python string // the variable that names the environment with flytekit
+}
+
+func withoutDocker(t *testing.T, python string, settings ...string) *bare {
 	t.Helper()
 	d := newDaemon(t, settings...)
 	d.env = append(d.env, "DOCKER_HOST="+d.docker())
 	seedWheels(t, d.state)
 	d.start()
-	return d
+	return &bare{d, python}
 }
 
 // docker is the address of the daemon's second socket.
@@ -34,8 +39,8 @@ func (d *daemon) docker() string {
 }
 
 // build runs `pyflyte build --fast` on the workflow of newProject with its Docker at the daemon's second socket; its own PATH has no docker command.
-func (d *daemon) build(ctx context.Context, p *project) (string, error) {
-	bin := filepath.Join(filepath.Dir(os.Getenv(varFlytekit)), "pyflyte")
+func (d *bare) build(ctx context.Context, p *project) (string, error) {
+	bin := filepath.Join(filepath.Dir(os.Getenv(d.python)), "pyflyte")
 	out, err := command{dir: p.dir, env: []string{
 		"DOCKER_HOST=" + d.docker(), "PYTHONDONTWRITEBYTECODE=1", "HOME=" + d.home, "PATH=/nonexistent",
 	}}.try(ctx, bin, "build", "--fast", "workflow.py", "wf")
@@ -46,7 +51,7 @@ func (d *daemon) build(ctx context.Context, p *project) (string, error) {
 }
 
 // finds checks that flytekit finds the image.
-func (d *daemon) finds(p *project, img api.Image) {
+func (d *bare) finds(p *project, img api.Image) {
 	d.t.Helper()
 	out, err := d.build(d.t.Context(), p)
 	if err != nil || !strings.Contains(out, "Image "+img.Name+" found. Skip building.") {
@@ -55,7 +60,7 @@ func (d *daemon) finds(p *project, img api.Image) {
 }
 
 // lacks checks that flytekit goes on to build the image, which it cannot here.
-func (d *daemon) lacks(p *project, image string) string {
+func (d *bare) lacks(p *project, image string) string {
 	d.t.Helper()
 	out, err := d.build(d.t.Context(), p)
 	if err == nil || !strings.Contains(out, "Image "+image+" not found. building...") {
@@ -67,7 +72,7 @@ func (d *daemon) lacks(p *project, image string) string {
 // The issue's third promise: no plug-in, no Docker, and unchanged flytekit finds what is ready, where it is ready.
 func TestPyflyteWithoutDocker(t *testing.T) {
 	need(t, varUV, varFlytekit, varBase, varRegistry)
-	d := withoutDocker(t)
+	d := withoutDocker(t, varFlytekit)
 
 	local := newProject(t, spec{name: "nodocker-" + random(), base: os.Getenv(varBase)}, "certifi==2024.12.14").lock()
 	img := d.ready(d.watch(local.dir).Label, "", "layout")
@@ -106,6 +111,20 @@ func TestPyflyteWithoutDocker(t *testing.T) {
 	d.finds(pushed, img)
 }
 
+// An older flytekit asks in the same way.
+func TestOlderPyflyteWithoutDocker(t *testing.T) {
+	need(t, varUV, varFlytekit, varFlytekit114, varBase, varRegistry)
+	version, err := command{}.try(t.Context(), os.Getenv(varFlytekit114), "-c", "import importlib.metadata as m; print(m.version('flytekit'), end='')")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := withoutDocker(t, varFlytekit114, "IMGSPECD_FLYTEKIT_VERSION="+version)
+	for _, registry := range []string{"", os.Getenv(varRegistry)} {
+		p := newProject(t, spec{name: "older-" + random(), base: os.Getenv(varBase), registry: registry}, "certifi==2024.12.14").lock()
+		d.finds(p, d.ready(d.watch(p.dir).Label, "", "layout"))
+	}
+}
+
 // An image that is being built is waited for; one that failed is flytekit's to build, and it says so.
 func TestPyflyteWaitsWithoutDocker(t *testing.T) {
 	need(t, varUV, varFlytekit, varBase)
@@ -121,7 +140,7 @@ func TestPyflyteWaitsWithoutDocker(t *testing.T) {
 		}
 		files.ServeHTTP(w, r)
 	})
-	d := withoutDocker(t)
+	d := withoutDocker(t, varFlytekit)
 	p := newProject(t, spec{name: "waits-" + random(), base: os.Getenv(varBase)}, "slowly")
 	p.write("pyproject.toml", strings.Replace(p.read("pyproject.toml"), "dev = [\"iniconfig\"]", "dev = []", 1)+fmt.Sprintf(
 		"\n[[tool.uv.index]]\nname = \"house\"\nurl = %q\ndefault = true\n", h.URL+"/simple"))
@@ -197,7 +216,7 @@ func TestSecondSocketWithoutAnEngine(t *testing.T) {
 	if _, err := exec.LookPath("docker"); err != nil {
 		t.Skip("there is no docker command")
 	}
-	d := withoutDocker(t)
+	d := withoutDocker(t, varFlytekit)
 	if out := (docker{t: t, host: d.docker()}).run("version"); !strings.Contains(out, "imgspecd, no Docker engine") {
 		t.Error(out)
 	}
