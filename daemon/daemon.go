@@ -146,8 +146,9 @@ func (d *Daemon) Run(ctx context.Context) error {
 
 // serve answers at both doors; the doors themselves close last. An end of one comes through the channel.
 func (d *Daemon) serve(streams context.Context, doors *doors) ([]*http.Server, <-chan error) {
-	servers, ended := []*http.Server{d.httpServer(streams)}, make(chan error, 2)
-	go func() { ended <- servers[0].Serve(doors.own.UnixListener) }()
+	own, ended := d.httpServer(streams), make(chan error, 2)
+	servers := []*http.Server{own}
+	go func() { ended <- own.Serve(doors.own.UnixListener) }()
 	at := []any{"socket", doors.own.path, "activated", doors.own.activated}
 	if doors.docker != nil {
 		docker := d.dockerServer(streams)
