@@ -80,6 +80,7 @@ func TestPyflyteWithoutDocker(t *testing.T) {
 
 	pushed := newProject(t, spec{name: "nodocker-" + random(), base: os.Getenv(varBase), registry: os.Getenv(varRegistry)}, "certifi==2024.12.14").lock()
 	img = d.ready(d.watch(pushed.dir).Label, "", "layout", "registry")
+	forgetRemote(t, img.Name)
 	d.finds(pushed, img)
 
 	// The registry's answer is the truth, not what imgspecd remembers.
@@ -121,7 +122,11 @@ func TestOlderPyflyteWithoutDocker(t *testing.T) {
 	d := withoutDocker(t, varFlytekit114, "IMGSPECD_FLYTEKIT_VERSION="+version)
 	for _, registry := range []string{"", os.Getenv(varRegistry)} {
 		p := newProject(t, spec{name: "older-" + random(), base: os.Getenv(varBase), registry: registry}, "certifi==2024.12.14").lock()
-		d.finds(p, d.ready(d.watch(p.dir).Label, "", "layout"))
+		img := d.ready(d.watch(p.dir).Label, "", "layout")
+		if registry != "" {
+			forgetRemote(t, img.Name)
+		}
+		d.finds(p, img)
 	}
 }
 
