@@ -11,7 +11,7 @@ import (
 // Of is the number of a file's inode; 0 where there is none.
 func Of(st fs.FileInfo) uint64 {
 	if s, ok := st.Sys().(*syscall.Stat_t); ok {
-		return uint64(s.Ino)
+		return s.Ino
 	}
 	return 0
 }
