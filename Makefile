@@ -32,8 +32,8 @@ demo: build ## see it work: a lock is saved, an image gets ready
 	examples/demo.sh
 
 .PHONY: test
-test: ## all tests; as root on Debian it brings up all they need (the longest first, beside the others)
-	test/run -timeout 20m ./test/integration ./...
+test: ## all tests; as root on Debian it brings up all they need
+	test/run --all -timeout 20m
 
 .PHONY: check
 check: ## formatting, go.mod, vet, lint, and the tests that need no engine, under the race detector
