@@ -65,7 +65,7 @@ func engines(d *doctor.Deps, cfg *config.Config) {
 		}
 		m := buildkit.New(kit)
 		i, err := m.Info(ctx)
-		return i, errors.Join(err, m.Close())
+		return i, err
 	}
 }
 

@@ -17,7 +17,6 @@ import (
 	"net"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -62,28 +61,12 @@ type TLS struct{ CA, Cert, Key, ServerName string }
 // Proxy is what steps that need a network are told, as in the variables of these names.
 type Proxy struct{ HTTP, HTTPS, FTP, No, All string }
 
-// Machine is the BuildKit that is there. Safe for concurrent use.
-type Machine struct {
-	deps Deps
+// Machine is the BuildKit that is there. It keeps no connection: each step has its own, so that what becomes of one concerns no
+// other. Safe for concurrent use.
+type Machine struct{ deps Deps }
 
-	mu   sync.Mutex
-	conn *conn
-}
-
-// New returns a Machine. It does not connect.
+// New returns a Machine.
 func New(d Deps) *Machine { return &Machine{deps: d} }
-
-// Close ends the connection.
-func (m *Machine) Close() error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	c := m.conn
-	m.conn = nil
-	if c == nil {
-		return nil
-	}
-	return c.Close()
-}
 
 // Info is what a BuildKit says of itself.
 type Info struct {
@@ -105,11 +88,11 @@ var ErrNone = errors.New("there is no BuildKit")
 
 // Info connects and asks.
 func (m *Machine) Info(ctx context.Context) (Info, error) {
-	c, err := m.connect(ctx)
+	c, err := m.find(ctx)
 	if err != nil {
 		return Info{}, err
 	}
-	return c.info, nil
+	return c.info, c.Close()
 }
 
 // ReachError is a BuildKit that is named and does not answer.
@@ -132,26 +115,7 @@ type conn struct {
 
 const dialTime = 5 * time.Second
 
-// connect returns the connection if it still answers, or makes one.
-func (m *Machine) connect(ctx context.Context) (*conn, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.conn != nil {
-		if err := m.conn.ask(ctx); err == nil {
-			return m.conn, nil
-		}
-		_ = m.conn.Close() // it is broken
-		m.conn = nil
-	}
-	c, err := m.find(ctx)
-	if err != nil {
-		return nil, err
-	}
-	m.conn = c
-	return c, nil
-}
-
-// find tries what the configuration names, or else what there may be, in order.
+// find connects to what the configuration names, or else what there may be, in order.
 func (m *Machine) find(ctx context.Context) (*conn, error) {
 	if m.deps.Address != "" {
 		c, err := m.dial(ctx, m.deps.Address)
@@ -225,7 +189,7 @@ func (m *Machine) dial(ctx context.Context, address string) (*conn, error) {
 	return c, c.check(ctx)
 }
 
-// check asks for the first time, and closes a connection that does not answer.
+// check asks, and closes a connection that does not answer.
 func (c *conn) check(ctx context.Context) error {
 	err := c.ask(ctx)
 	if err != nil {
@@ -245,7 +209,6 @@ func (c *conn) ask(ctx context.Context) error {
 	if len(workers) == 0 {
 		return errors.New("it has no workers")
 	}
-	c.info.Platforms = nil
 	for _, w := range workers {
 		c.info.Version = w.BuildkitVersion.Version
 		for _, p := range w.Platforms {

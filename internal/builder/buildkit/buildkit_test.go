@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"io"
 	"log"
 	"log/slog"
@@ -23,6 +24,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/registry"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/imgspecd/imgspecd/internal/blob"
 	"github.com/imgspecd/imgspecd/internal/plan"
@@ -56,7 +58,6 @@ func machines(t *testing.T, f func(t *testing.T, m *Machine, s *store.Store)) {
 				d.Docker = eng
 			}
 			m := New(d)
-			t.Cleanup(func() { m.Close() })
 			f(t, m, s)
 		})
 	}
@@ -295,4 +296,22 @@ func TestMountFromAPrivateRegistry(t *testing.T) {
 	if !asked {
 		t.Error("no login was asked for")
 	}
+}
+
+// Steps on one image, at once: none takes away what another needs.
+func TestStepsAtOnce(t *testing.T) {
+	machines(t, func(t *testing.T, m *Machine, s *store.Store) {
+		img := base(t, s)
+		var g errgroup.Group
+		for i := range 6 {
+			g.Go(func() error {
+				step := shell("at once", fmt.Sprintf("echo %d %s > /out/n", i, time.Now()))
+				step.Output = "/out"
+				return m.Fill(t.Context(), img, step, t.TempDir(), nil)
+			})
+		}
+		if err := g.Wait(); err != nil {
+			t.Error(err)
+		}
+	})
 }

@@ -122,17 +122,16 @@ func (r *run) exportImage(ctx context.Context, dir string) ([]string, error) {
 	for _, d := range cfg.RootFS.DiffIDs {
 		own[d.Hex] = true
 	}
-	name := "imgspecd.local/result:" + rand.Text()
-	name = strings.ToLower(name)
-	err = r.solve(ctx, r.result, client.ExportEntry{Type: "moby", Attrs: map[string]string{"name": name}})
-	if err != nil {
-		return nil, err
-	}
-	defer func() {
+	name := "imgspecd.local/result:" + strings.ToLower(rand.Text())
+	defer func() { // also where a step was canceled just when its image was there
 		if err := r.c.docker.Remove(context.WithoutCancel(ctx), name); err != nil {
 			r.m.deps.Log.Debug("remove the image of a step's result", "image", name, "error", err)
 		}
 	}()
+	err = r.solve(ctx, r.result, client.ExportEntry{Type: "moby", Attrs: map[string]string{"name": name}})
+	if err != nil {
+		return nil, err
+	}
 	rc, err := r.c.docker.Save(ctx, name)
 	if err != nil {
 		return nil, err

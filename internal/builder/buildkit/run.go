@@ -79,14 +79,29 @@ type run struct {
 
 // start prepares a step.
 func (m *Machine) start(ctx context.Context, on v1.Image, s plan.Step, out func(string)) (*run, error) {
-	c, err := m.connect(ctx)
+	c, err := m.find(ctx)
 	if err != nil {
 		return nil, err
 	}
+	r, err := m.on(ctx, c, on, s, out)
+	if err != nil {
+		_ = c.Close() // the error that matters is the first
+		return nil, err
+	}
+	done := r.end
+	r.end = func() {
+		done()
+		_ = c.Close() // what was asked of it has been answered
+	}
+	return r, nil
+}
+
+// on prepares a step on a connection.
+func (m *Machine) on(ctx context.Context, c *conn, on v1.Image, s plan.Step, out func(string)) (r *run, err error) {
 	if !c.info.executes(s.Platform) {
 		return nil, &PlatformError{Platform: s.Platform, From: c.info.From, Has: c.info.Platforms}
 	}
-	r := &run{m: m, c: c, step: s, on: on, platform: platform(s.Platform), secrets: map[string][]byte{}, locals: map[string]fsutil.FS{}, out: out}
+	r = &run{m: m, c: c, step: s, on: on, platform: platform(s.Platform), secrets: map[string][]byte{}, locals: map[string]fsutil.FS{}, out: out}
 	if err := r.readSecrets(); err != nil {
 		return nil, err
 	}

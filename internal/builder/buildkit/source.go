@@ -2,6 +2,7 @@ package buildkit
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -22,7 +23,7 @@ import (
 const storeName = "imgspecd"
 
 // source makes an image the state that a step starts from. A Docker engine gets it under a name of ours, since BuildKit
-// in an engine with a graph driver knows no other way; the name is taken away by done.
+// in an engine with a graph driver knows no other way. The name is this step's alone, and is taken away by done.
 func (m *Machine) source(ctx context.Context, c *conn, img v1.Image, p ocispec.Platform) (state llb.State, stores map[string]content.Store, done func(), err error) {
 	d, err := img.Digest()
 	if err != nil {
@@ -33,13 +34,12 @@ func (m *Machine) source(ctx context.Context, c *conn, img v1.Image, p ocispec.P
 		at := "imgspecd.local/image@" + d.String()
 		return llb.OCILayout(at, llb.OCIStore("", storeName), llb.Platform(p)), map[string]content.Store{storeName: s}, func() {}, nil
 	}
-	name := "imgspecd.local/step:" + d.Hex[:32]
+	name := "imgspecd.local/step:" + strings.ToLower(rand.Text())
 	if err := c.docker.Load(ctx, name, img); err != nil {
 		return llb.State{}, nil, nil, err
 	}
 	done = func() {
-		// The step may have been canceled; the name goes all the same. Another step may still use
-		// the image: BuildKit then holds its layers.
+		// The step may have been canceled; the name goes all the same.
 		if err := c.docker.Remove(context.WithoutCancel(ctx), name); err != nil {
 			m.deps.Log.Debug("remove the image of a step", "image", name, "error", err)
 		}
