@@ -14,7 +14,6 @@ import (
 	"github.com/imgspecd/imgspecd/api"
 	"github.com/imgspecd/imgspecd/internal/imagespec"
 	"github.com/imgspecd/imgspecd/internal/plan"
-	"github.com/imgspecd/imgspecd/internal/progress"
 	"github.com/imgspecd/imgspecd/internal/store"
 )
 
@@ -65,7 +64,7 @@ func keyOf(keys []string) string {
 func (p *Pipeline) Plan(ctx context.Context, s Spec) (Made, error) {
 	ctx, cancel := context.WithTimeout(ctx, explainLimit)
 	defer cancel()
-	all, err := p.plans(ctx, s, known, progress.Discard)
+	all, err := p.plans(ctx, s, known)
 	if err != nil {
 		return Made{}, err
 	}

@@ -13,7 +13,6 @@ import (
 	"github.com/imgspecd/imgspecd/api"
 	"github.com/imgspecd/imgspecd/internal/imagespec"
 	"github.com/imgspecd/imgspecd/internal/plan"
-	"github.com/imgspecd/imgspecd/internal/progress"
 	"github.com/imgspecd/imgspecd/internal/pypa"
 )
 
@@ -111,7 +110,7 @@ func (r *ProjectReader) given(req api.Explain) (Spec, error) {
 
 // explain adds base, packages and layers to an explanation: those for the first platform, and all where there are several.
 func (p *Pipeline) explain(ctx context.Context, s Spec, x *api.Explanation) error {
-	all, err := p.plans(ctx, s, known, progress.Discard)
+	all, err := p.plans(ctx, s, known)
 	if err != nil {
 		if errors.Is(err, context.DeadlineExceeded) {
 			return fmt.Errorf("plan within %s: %w", explainLimit, err)

@@ -13,7 +13,6 @@ import (
 	"github.com/imgspecd/imgspecd/internal/imagespec"
 	"github.com/imgspecd/imgspecd/internal/lockfile"
 	"github.com/imgspecd/imgspecd/internal/plan"
-	"github.com/imgspecd/imgspecd/internal/progress"
 )
 
 // A spec may name several platforms. Each has a base, packages and an image of its own; what the name means is then an index
@@ -30,7 +29,7 @@ type planned struct {
 }
 
 // plans reads everything that decides the bytes of the images, in the order in which the spec names their platforms.
-func (p *Pipeline) plans(ctx context.Context, s Spec, step stepper, report progress.Func) ([]planned, error) {
+func (p *Pipeline) plans(ctx context.Context, s Spec, step stepper) ([]planned, error) {
 	if err := plan.Check(s.Fields); err != nil {
 		return nil, err
 	}
@@ -44,7 +43,7 @@ func (p *Pipeline) plans(ctx context.Context, s Spec, step stepper, report progr
 	}
 	all := make([]planned, len(platforms))
 	for i, platform := range platforms {
-		if all[i], err = p.read(ctx, s.on(platform), pins, step, report); err != nil {
+		if all[i], err = p.read(ctx, s.on(platform), pins, step); err != nil {
 			return nil, ofPlatform(platforms, i, err)
 		}
 	}

@@ -94,7 +94,7 @@ func (p *Pipeline) Run(ctx context.Context, s Spec, o RunOptions, obs Observer) 
 
 	s.Fresh = o.Fresh
 	step := stepper{execute: true, fresh: o.Fresh, report: obs.Progress}
-	all, err := p.plans(ctx, s, step, obs.Progress)
+	all, err := p.plans(ctx, s, step)
 	if err != nil {
 		return out, err
 	}
@@ -134,8 +134,8 @@ func (p *Pipeline) since(t time.Time) int64 { return p.Now().Sub(t).Milliseconds
 
 // read finds out what an image for one platform is made from. Where step does not execute, what is still to be executed below
 // the packages comes back too.
-func (p *Pipeline) read(ctx context.Context, s Spec, pins pinner, step stepper, report progress.Func) (planned, error) {
-	bare, err := p.base(ctx, s, report)
+func (p *Pipeline) read(ctx context.Context, s Spec, pins pinner, step stepper) (planned, error) {
+	bare, err := p.base(ctx, s, step.report)
 	if err != nil {
 		return planned{}, err
 	}

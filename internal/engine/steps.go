@@ -126,7 +126,7 @@ func (p *Pipeline) prepare(ctx context.Context, s Spec, b *base.Base, x stepper)
 		rec, err := p.step(ctx, x, img, st)
 		if err != nil && !errors.Is(err, errPending) {
 			if st.Kind == plan.StepConda {
-				err = fmt.Errorf("a Python for base %s: %w", b.Info.Ref, err)
+				err = &pythonError{b.Info.Ref, err}
 			}
 			return nil, nil, err
 		}
@@ -152,6 +152,15 @@ func (p *Pipeline) prepare(ctx context.Context, s Spec, b *base.Base, x stepper)
 	made.Info.Ref, made.Info.From, made.Info.Env = b.Info.Ref, b.Info.From, b.Info.Env
 	return made, steps, nil
 }
+
+// pythonError is a base without a Python that could not be given one by conda.
+type pythonError struct {
+	base string
+	err  error
+}
+
+func (e *pythonError) Error() string { return fmt.Sprintf("a Python for base %s: %v", e.base, e.err) }
+func (e *pythonError) Unwrap() error { return e.err }
 
 // expected is a base with the Python that a step will give it.
 func expected(s Spec, b *base.Base, steps []executed) (*base.Base, error) {
@@ -216,7 +225,8 @@ func ofStep(err error, out *api.Error) bool {
 		out.Hint = "start it, or name another one in buildkit.address; imgspecd doctor says what answers"
 	case errors.As(err, &unsolved):
 		out.Code = api.CodeUnavailable
-		if strings.Contains(out.Message, "micromamba") {
+		var python *pythonError
+		if errors.As(err, &python) {
 			out.Hint = "set base_image to one that has the Python, such as \"python:3.12-slim-bookworm\", or micromamba_image in builder_config"
 		}
 	default:
