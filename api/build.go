@@ -42,7 +42,9 @@ type Stats struct {
 	Packages       int   `json:"packages"`
 	Layers         int   `json:"layers"` // on top of the base
 	LayersMade     int   `json:"layers_made"`
-	Fetched        int   `json:"fetched"` // wheels downloaded
+	LayersShared   int   `json:"layers_shared"` // taken from the team cache
+	SharedBytes    int64 `json:"shared_bytes"`  // of those, compressed; they pass through this machine only where a target needs them from here
+	Fetched        int   `json:"fetched"`       // wheels downloaded
 	FetchedBytes   int64 `json:"fetched_bytes"`
 	InstalledBytes int64 `json:"installed_bytes"` // uncompressed bytes of the layers made
 	SentBytes      int64 `json:"sent_bytes"`      // to all targets but the layout

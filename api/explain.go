@@ -85,6 +85,7 @@ type Layer struct {
 	Kind     string   `json:"kind"` // system, venv, packages or files
 	Key      string   `json:"key"`
 	Exists   bool     `json:"exists"`
+	Shared   bool     `json:"shared,omitempty"` // it is in the team cache, and not here
 	Digest   string   `json:"digest,omitempty"`
 	Size     int64    `json:"size"` // compressed; an estimate from the lock while it does not exist
 	Packages []string `json:"packages,omitempty"`

@@ -20,9 +20,9 @@ type Info struct {
 
 // TargetInfo is one place images can be ready in.
 type TargetInfo struct {
-	Name    string `json:"name"`              // layout, docker, registry
+	Name    string `json:"name"`              // layout, docker, registry; cache: where a team shares layers
 	Address string `json:"address,omitempty"` // directory, or the engine's address
 	Version string `json:"version,omitempty"` // of the engine
-	Policy  string `json:"policy,omitempty"`  // of the registry: always, on-request, never
+	Policy  string `json:"policy,omitempty"`  // of the registry: always, on-request, never; of the cache: read-write, read-only
 	Error   *Error `json:"error,omitempty"`   // why it cannot be used now
 }

@@ -38,6 +38,7 @@ type Config struct {
 	Docker   Docker
 	BuildKit BuildKit
 	Registry Registry
+	Cache    Cache
 	Base     Base
 	Builders Builders
 	Plugin   Plugin
@@ -118,6 +119,21 @@ const (
 	PushAlways    = "always"     // every image that names a registry is pushed as soon as it is built
 	PushOnRequest = "on-request" // only when a build asks for it
 	PushNever     = "never"
+)
+
+// Cache is the use of a repository in which a team shares layers.
+type Cache struct {
+	Registry string // "registry/repository"; empty: none
+	Mode     string // CacheReadWrite or CacheReadOnly
+	Layout   string // CacheThin or CacheWhole
+}
+
+// The values of cache.mode and cache.layout.
+const (
+	CacheReadWrite = "read-write" // layers that are made here are put there
+	CacheReadOnly  = "read-only"
+	CacheThin      = "thin"  // of an image that goes to a registry, layers that lie in one already are not kept here
+	CacheWhole     = "whole" // the layout holds all of every image
 )
 
 // Base is the base image of specs that name none.

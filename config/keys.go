@@ -113,6 +113,19 @@ var keys = []key{
 		field: func(c *Config) any { return &c.Registry.Insecure }, check: checkHosts,
 	},
 	{
+		name: "cache.registry", help: "repository (registry/repository) in which a team shares layers; whoever writes there decides what is in your images", value: "", refused: trust,
+		field: func(c *Config) any { return &c.Cache.Registry }, check: checkRepository,
+	},
+	{
+		name: "cache.mode", help: "whether layers made here are put there: read-write or read-only", value: CacheReadWrite,
+		field: func(c *Config) any { return &c.Cache.Mode }, check: oneOf(CacheReadWrite, CacheReadOnly),
+		widest: []string{CacheReadWrite, CacheReadOnly},
+	},
+	{
+		name: "cache.layout", help: "with cache.registry, what the layout holds of images that go to a registry: thin (not the layers that lie in one) or whole", value: CacheThin, refused: shared,
+		field: func(c *Config) any { return &c.Cache.Layout }, check: oneOf(CacheThin, CacheWhole),
+	},
+	{
 		name: "base.default", help: "base image of specs that name none; {python} is the Python minor version", value: "python:{python}-slim-bookworm",
 		field: func(c *Config) any { return &c.Base.Default }, check: notEmpty,
 	},
@@ -307,6 +320,16 @@ func checkHosts(v any) error {
 		if strings.ContainsAny(h, "/@ ") {
 			return fmt.Errorf("%q is not host or host:port", h)
 		}
+	}
+	return nil
+}
+
+// checkRepository wants a repository of a registry, without a tag: entries are its tags.
+func checkRepository(v any) error {
+	s := v.(string)
+	host, path, ok := strings.Cut(s, "/")
+	if s != "" && (!ok || path == "" || strings.ContainsAny(path, ":@ ") || strings.ContainsAny(host, "@ ") || (host != "localhost" && !strings.ContainsAny(host, ".:"))) {
+		return errors.New("it must be registry/repository, without a tag, such as \"ghcr.io/acme/layers\"")
 	}
 	return nil
 }

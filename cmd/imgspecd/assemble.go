@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"net/http"
@@ -33,6 +34,7 @@ import (
 	"github.com/imgspecd/imgspecd/internal/publish"
 	"github.com/imgspecd/imgspecd/internal/publish/docker"
 	"github.com/imgspecd/imgspecd/internal/store"
+	"github.com/imgspecd/imgspecd/internal/teamcache"
 	"github.com/imgspecd/imgspecd/internal/watch"
 )
 
@@ -133,12 +135,25 @@ func pipeline(cfg *config.Config, log *slog.Logger, st *store.Store, transport *
 		return nil, err
 	}
 	machine := buildKit(cfg, log, st, eng)
+	puller := publish.NewPuller(registry)
+	team, err := teamCache(cfg, log, st, transport, puller)
+	if err != nil {
+		return nil, err
+	}
+	makes := builder.Deps{Index: wheels, Store: st, Parallel: cfg.BuildParallel(), Log: log, Batch: batch(machine)}
+	if team != nil { // a nil *Cache in an interface is not nil
+		makes.Shared = team
+	}
 	p := &engine.Pipeline{
 		Bases: base.NewResolver(base.Deps{
 			Keychain: registry.Keychain, Transport: transport, Insecure: registry.Insecure,
 			FromDocker: eng.Image, Cache: st, Blobs: st,
+			Elsewhere: func(ctx context.Context, d v1.Descriptor) (io.ReadCloser, error) {
+				return teamcache.Open(ctx, puller, st, d)
+			},
 		}),
-		Builder:  builder.New(builder.Deps{Index: wheels, Store: st, Parallel: cfg.BuildParallel(), Log: log, Batch: batch(machine)}),
+		Builder:  builder.New(makes),
+		Team:     team,
 		Layout:   publish.NewLayout(st, st),
 		Dir:      st.Dir(),
 		Registry: publish.NewRegistry(registry),
@@ -156,6 +171,9 @@ func pipeline(cfg *config.Config, log *slog.Logger, st *store.Store, transport *
 		GitLogin: gitLogin,
 		WasReady: func(name string) bool { _, ok := st.ReadyImage(name); return ok },
 		Now:      time.Now,
+	}
+	if team != nil && cfg.Cache.Layout == config.CacheThin {
+		p.Thin, p.Elsewhere = publish.NewThinLayout(st, st, st), st
 	}
 	p.DockerUp = func(ctx context.Context) error {
 		// One that is not there says so at once; one that is busy must not be taken for that.
@@ -175,7 +193,7 @@ func settings(cfg *config.Config) func(dir string) (engine.Settings, error) {
 		if err != nil {
 			return out, err
 		}
-		out.Policy = engine.Policy{DefaultBase: c.Base.Default, Flytekit: c.FlytekitImage(), Push: c.Registry.Push, Rebuild: c.Rebuild, Docker: c.Docker.Use, Union: c.Builders.Union, Record: c.Wheels.Record, Bytecode: c.Bytecode}
+		out.Policy = engine.Policy{DefaultBase: c.Base.Default, Flytekit: c.FlytekitImage(), Push: c.Registry.Push, Rebuild: c.Rebuild, Docker: c.Docker.Use, Union: c.Builders.Union, Record: c.Wheels.Record, Share: c.Cache.Mode == config.CacheReadWrite, Bytecode: c.Bytecode}
 		out.Flytekit, out.Env = c.Flytekit.Version, c.Env
 		out.Cwd, err = workingDir(dir, c.Cwd)
 		return out, err
@@ -250,6 +268,29 @@ func buildKitTLS(cfg *config.Config) buildkit.TLS {
 func registryDeps(cfg *config.Config, transport *http.Transport) publish.RegistryDeps {
 	insecure := func(host string) bool { return slices.Contains(cfg.Registry.Insecure, host) }
 	return publish.RegistryDeps{Keychain: authn.DefaultKeychain, Transport: transport, Insecure: insecure}
+}
+
+// cacheDepot is the repository in which a team shares layers; nil: there is none.
+func cacheDepot(cfg *config.Config, transport *http.Transport) (*publish.Depot, error) {
+	if cfg.Cache.Registry == "" {
+		return nil, nil
+	}
+	d, err := publish.NewDepot(registryDeps(cfg, transport), cfg.Cache.Registry)
+	if err != nil {
+		return nil, &api.Error{Code: api.CodeInvalid, Message: fmt.Sprintf("cache.registry = %q: %v", cfg.Cache.Registry, err)}
+	}
+	return d, nil
+}
+
+// teamCache takes layers from there, and gives it those made here; nil: there is none.
+func teamCache(cfg *config.Config, log *slog.Logger, st *store.Store, transport *http.Transport, puller *publish.Puller) (*teamcache.Cache, error) {
+	depot, err := cacheDepot(cfg, transport)
+	if depot == nil || err != nil {
+		return nil, err
+	}
+	return teamcache.New(teamcache.Deps{
+		Depot: depot, Puller: puller, Store: st, ReadOnly: cfg.Cache.Mode == config.CacheReadOnly, Log: log, Now: time.Now,
+	}), nil
 }
 
 // batch compiles packages by an image's own Python.
@@ -330,6 +371,14 @@ type places struct {
 
 func (p places) list(ctx context.Context) []api.TargetInfo {
 	out := []api.TargetInfo{{Name: "layout", Address: p.dir}, {Name: "registry", Policy: p.cfg.Registry.Push}}
+	if p.pipe.Team != nil {
+		at, trouble := p.pipe.Team.About()
+		c := api.TargetInfo{Name: "cache", Address: at, Policy: p.cfg.Cache.Mode}
+		if trouble != nil {
+			c.Error = &api.Error{Code: api.CodeUnavailable, Message: trouble.Error(), Hint: "imgspecd doctor asks it again"}
+		}
+		out = append(out, c)
+	}
 	if p.cfg.Docker.Use == config.UseNever {
 		return out
 	}

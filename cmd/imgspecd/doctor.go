@@ -84,6 +84,12 @@ func network(d *doctor.Deps, cfg *config.Config, transport *http.Transport) {
 	d.Probe = func(ctx context.Context, image string) error {
 		return publish.Probe(ctx, registryDeps(cfg, transport), image)
 	}
+	if depot, err := cacheDepot(cfg, transport); depot != nil {
+		d.Cache, d.CacheRead = depot.Repository().String(), cfg.Cache.Mode == config.CacheReadOnly
+		d.ReadCache, d.PutCache = depot.Readable, depot.Writable
+	} else if err != nil {
+		d.Cache, d.ReadCache = cfg.Cache.Registry, func(context.Context) error { return err }
+	}
 	wheels, err := indexClient(cfg, quiet, "", "", transport) // which fetches nothing
 	if err != nil {
 		d.Indexes, d.Index = []string{"the package indexes"}, func(context.Context, int) error { return err }

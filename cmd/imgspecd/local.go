@@ -29,6 +29,7 @@ func local(ctx context.Context, cfg *config.Config) (cli.Daemon, func() error, e
 	ended := make(chan error, 1)
 	go func() { ended <- p.engine.Run(own) }()
 	stop := func() error {
+		p.engine.Drain(ctx)
 		cancel()
 		return errors.Join(<-ended, p.close())
 	}

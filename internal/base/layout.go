@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -36,7 +37,7 @@ func (r *Resolver) fromLayout(ctx context.Context, ref string, want v1.Platform)
 	if err != nil {
 		return nil, err
 	}
-	return r.open(ctx, layout(dir), digest, want)
+	return r.open(ctx, &layout{dir, r.deps.Elsewhere}, digest, want)
 }
 
 // splitLayout takes the longest path that is a layout; paths and names may both hold colons.
@@ -75,13 +76,16 @@ func named(all []v1.Descriptor, dir, image string) (v1.Hash, error) {
 	return v1.Hash{}, because(ErrNotFound, "layout %s has no image %s; it has %s", dir, image, strings.Join(names, ", "))
 }
 
-type layout string
+type layout struct {
+	dir       string
+	elsewhere func(context.Context, v1.Descriptor) (io.ReadCloser, error)
+}
 
-func (l layout) repository() *name.Repository { return nil }
+func (l *layout) repository() *name.Repository { return nil }
 
-func (l layout) path(h v1.Hash) string { return filepath.Join(string(l), "blobs", h.Algorithm, h.Hex) }
+func (l *layout) path(h v1.Hash) string { return filepath.Join(l.dir, "blobs", h.Algorithm, h.Hex) }
 
-func (l layout) manifest(_ context.Context, digest v1.Hash) ([]byte, error) {
+func (l *layout) manifest(_ context.Context, digest v1.Hash) ([]byte, error) {
 	f, err := os.Open(l.path(digest))
 	if err != nil {
 		return nil, fmt.Errorf("read manifest: %w", err)
@@ -97,6 +101,11 @@ func (l layout) manifest(_ context.Context, digest v1.Hash) ([]byte, error) {
 	return b, nil
 }
 
-func (l layout) blob(_ context.Context, d v1.Descriptor) (io.ReadCloser, error) {
-	return os.Open(l.path(d.Digest))
+// blob opens a blob. Our own layout may know of one only where it lies.
+func (l *layout) blob(ctx context.Context, d v1.Descriptor) (io.ReadCloser, error) {
+	f, err := os.Open(l.path(d.Digest))
+	if errors.Is(err, fs.ErrNotExist) && l.elsewhere != nil {
+		return l.elsewhere(ctx, d)
+	}
+	return f, err
 }

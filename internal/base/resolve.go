@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"sync"
@@ -32,7 +33,9 @@ type Deps struct {
 	Insecure   func(registry string) bool                                        // registries spoken to without TLS, besides the local ones; nil: none
 	FromDocker func(ctx context.Context, ref, platform string) (v1.Image, error) // nil: no engine
 	Cache      Cache                                                             // nil: every Resolve inspects
-	Blobs      blob.Store                                                        // nil: blobs are read where they are, each time
+	// Elsewhere opens a blob that a layout names and does not hold; nil: that is an error.
+	Elsewhere func(ctx context.Context, d v1.Descriptor) (io.ReadCloser, error)
+	Blobs     blob.Store // nil: blobs are read where they are, each time
 }
 
 // Resolver finds base images. Safe for concurrent use.

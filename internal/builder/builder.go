@@ -29,8 +29,18 @@ type Deps struct {
 	Store    *store.Store
 	Parallel int // layers made at a time; what is below 1 means 1
 	Log      *slog.Logger
+	// Shared is asked for what the Store lacks; nil: nobody is.
+	Shared Shared
 	// Batch executes a batch in a container of a plan's base; nil: plans name a Python of this host.
 	Batch func(ctx context.Context, on v1.Image, b Batch) error
+}
+
+// Shared is layers that others made of the same inputs, and that lie elsewhere.
+type Shared interface {
+	// Find asks for keys, for a short time; note is told what of it does not work.
+	Find(ctx context.Context, keys []string, note func(line string)) map[string]store.LayerRecord
+	Known(key string) (store.LayerRecord, bool) // what was found before
+	Layer(key string, r store.LayerRecord) (v1.Layer, error)
 }
 
 // Builder makes images. Safe for concurrent use.
@@ -47,18 +57,12 @@ func New(d Deps) *Builder {
 	return &Builder{deps: d, cores: semaphore.NewWeighted(int64(d.Parallel)), limits: wheel.DefaultLimits()}
 }
 
-// Existing returns the layer that was made for a key, if it is in the store.
-func (b *Builder) Existing(key string) (digest string, size int64, ok bool) {
-	r, ok := b.deps.Store.Layer(key)
-	return r.Digest, r.Size, ok
-}
-
 // Build makes the layers of a plan that are missing, and returns the image. When ctx
 // ends it returns soon; the layers that were finished stay. Equal plans give equal
 // digests.
 func (b *Builder) Build(ctx context.Context, p *plan.Plan, base v1.Image, report progress.Func) (v1.Image, Stats, error) {
-	run := b.newRun(p, report)
 	err := checkBase(p, base)
+	run := b.newRun(p, report, b.findShared(ctx, p, report))
 	if err == nil {
 		err = run.refuse(b.Warnings(p)) // of what is there already
 	}
@@ -71,7 +75,7 @@ func (b *Builder) Build(ctx context.Context, p *plan.Plan, base v1.Image, report
 		}
 		return nil, run.stats(), err
 	}
-	img, err := newImage(p, base, run.records, b.deps.Store)
+	img, err := b.newImage(p, base, run.records)
 	if err != nil {
 		return nil, run.stats(), fmt.Errorf("put %s together: %w", p.Name, err)
 	}
@@ -107,15 +111,24 @@ type run struct {
 	wheels   *wheels
 	meter    *meter
 	compiler *shared // of packages; nil: they are not compiled
+
+	shared      int // layers that lie elsewhere
+	sharedBytes int64
 }
 
-func (b *Builder) newRun(p *plan.Plan, report progress.Func) *run {
+func (b *Builder) newRun(p *plan.Plan, report progress.Func, elsewhere map[string]store.LayerRecord) *run {
 	r := &run{Builder: b, plan: p, records: make([]store.LayerRecord, len(p.Layers))}
 	var total int64
 	for i, l := range p.Layers {
 		rec, ok := b.deps.Store.Layer(l.Key)
 		if ok {
 			r.records[i] = rec
+			continue
+		}
+		if rec, ok := elsewhere[l.Key]; ok {
+			r.records[i] = rec
+			r.shared++
+			r.sharedBytes += rec.Size
 			continue
 		}
 		r.missing = append(r.missing, i)
@@ -189,7 +202,7 @@ func (r *run) layer(ctx context.Context, l plan.Layer) (store.LayerRecord, error
 }
 
 func (r *run) stats() Stats {
-	s := Stats{Layers: len(r.plan.Layers)}
+	s := Stats{Layers: len(r.plan.Layers), LayersShared: r.shared, SharedBytes: r.sharedBytes}
 	for _, l := range r.plan.Layers {
 		if l.Part <= 1 {
 			s.Packages += len(l.Packages)

@@ -224,7 +224,7 @@ func TestCancelKeepsWhatIsFinished(t *testing.T) {
 	p := makePlan(t, info, artifacts)
 	var missing []string
 	for _, l := range p.Layers {
-		if _, _, ok := b.Existing(l.Key); !ok {
+		if _, _, _, ok := b.Existing(l.Key); !ok {
 			missing = append(missing, l.Title)
 		}
 	}

@@ -49,7 +49,7 @@ func TestCopiedFilesThatChange(t *testing.T) {
 			if _, _, err := b.Build(t.Context(), p, img, progress.Discard); !errors.Is(err, ErrChanged) || !strings.Contains(err.Error(), dir+"/d/") {
 				t.Fatalf("%v", err)
 			}
-			if _, _, ok := b.Existing(p.Layers[len(p.Layers)-1].Key); ok {
+			if _, _, _, ok := b.Existing(p.Layers[len(p.Layers)-1].Key); ok {
 				t.Error("the layer is kept")
 			}
 		})
@@ -72,7 +72,7 @@ func TestCopiedFilesMakeTheSameLayerEverywhere(t *testing.T) {
 		if _, _, err := b.Build(t.Context(), p, img, progress.Discard); err != nil {
 			t.Fatal(err)
 		}
-		digest, size, _ := b.Existing(p.Layers[len(p.Layers)-1].Key)
+		digest, size, _, _ := b.Existing(p.Layers[len(p.Layers)-1].Key)
 		digests = append(digests, digest)
 		if size > 2<<20 {
 			t.Errorf("15 MB of text make a layer of %d bytes", size)

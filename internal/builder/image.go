@@ -27,7 +27,7 @@ type image struct {
 	manifest []byte
 }
 
-func newImage(p *plan.Plan, base v1.Image, records []store.LayerRecord, s *store.Store) (v1.Image, error) {
+func (b *Builder) newImage(p *plan.Plan, base v1.Image, records []store.LayerRecord) (v1.Image, error) {
 	lower, err := base.Layers()
 	if err != nil {
 		return nil, fmt.Errorf("read base: %w", err)
@@ -47,7 +47,7 @@ func newImage(p *plan.Plan, base v1.Image, records []store.LayerRecord, s *store
 		img.layers = append(img.layers, l)
 	}
 	for i, r := range records {
-		l, err := newBlobLayer(s, r)
+		l, err := b.madeLayer(p.Layers[i].Key, r)
 		if err != nil {
 			return nil, fmt.Errorf("layer %s: %w", p.Layers[i].Title, err)
 		}

@@ -58,7 +58,7 @@ func TestRefusedWheelsLeaveNothing(t *testing.T) {
 				t.Fatalf("error %v says nothing of %q", err, c.want)
 			}
 			for _, l := range p.Layers {
-				digest, _, made := b.Existing(l.Key)
+				digest, _, _, made := b.Existing(l.Key)
 				if made && len(l.Packages) > 0 {
 					t.Errorf("a layer is kept: %s", l.Title)
 				}

@@ -30,7 +30,7 @@ func (e *RecordError) Error() string {
 func (b *Builder) Warnings(p *plan.Plan) []api.Warning {
 	var all []api.Warning
 	for _, l := range p.Layers {
-		if rec, ok := b.deps.Store.Layer(l.Key); ok {
+		if rec, _, ok := b.record(l.Key); ok {
 			all = append(all, rec.Warnings...)
 		}
 	}

@@ -181,16 +181,22 @@ func (s screen) mismatch(m *api.Mismatch) string {
 // layers lists the layers, lowest first, with what is in them.
 func (s screen) layers(e api.PlatformPlan) string {
 	var b strings.Builder
-	exist, missing := 0, int64(0)
+	exist, shared, missing := 0, 0, int64(0)
 	for _, l := range e.Layers {
-		if l.Exists {
+		switch {
+		case l.Exists:
 			exist++
-		} else {
+		case l.Shared:
+			shared++
+		default:
 			missing += l.Size
 		}
 	}
 	text := fmt.Sprintf("%s on the base: %d exist", count(len(e.Layers), "layer"), exist)
-	if n := len(e.Layers) - exist; n > 0 {
+	if shared > 0 {
+		text += fmt.Sprintf(", %d from the team cache", shared)
+	}
+	if n := len(e.Layers) - exist - shared; n > 0 {
 		text += fmt.Sprintf(", %d to be made (about %s)", n, size(missing))
 	}
 	b.WriteString(s.field("layers", text))
@@ -204,7 +210,10 @@ func (s screen) layers(e api.PlatformPlan) string {
 	}
 	for i, l := range e.Layers {
 		sign := s.paint(good, s.good+" exists ")
-		if !l.Exists {
+		switch {
+		case l.Shared:
+			sign = s.paint(good, s.good+" shared ")
+		case !l.Exists:
 			sign = s.paint(busy, "+ to make")
 		}
 		title := clean(l.Title)

@@ -238,6 +238,9 @@ func (v statusView) cost(b api.Build) string {
 	if s.Layers > 0 {
 		parts = append(parts, fmt.Sprintf("%d of %s made", s.LayersMade, count(s.Layers, "layer")))
 	}
+	if s.LayersShared > 0 {
+		parts = append(parts, fmt.Sprintf("%d from the team cache", s.LayersShared))
+	}
 	if s.FetchedBytes > 0 {
 		parts = append(parts, size(s.FetchedBytes)+" fetched")
 	}

@@ -38,12 +38,17 @@ type Deps struct {
 	Compiler func(ctx context.Context, minor string) (path, version string, ok bool) // that would compile packages for such a Python
 	Bytecode string                                                                  // auto, on or off
 
-	Images  []api.Image                                   // of the watched projects
-	Push    string                                        // always, on-request or never
-	Probe   func(ctx context.Context, image string) error // whether the image could be pushed
-	Offline bool
-	Indexes []string                               // addresses, without logins
-	Index   func(ctx context.Context, i int) error // asks the index of that place in Indexes
+	Images []api.Image                                   // of the watched projects
+	Push   string                                        // always, on-request or never
+	Probe  func(ctx context.Context, image string) error // whether the image could be pushed
+	// Cache names the repository in which a team shares layers, and asks whether it can be read and written; empty: there is none.
+	Cache     string
+	CacheRead bool // it is only read
+	ReadCache func(ctx context.Context) error
+	PutCache  func(ctx context.Context) error
+	Offline   bool
+	Indexes   []string                               // addresses, without logins
+	Index     func(ctx context.Context, i int) error // asks the index of that place in Indexes
 }
 
 // timeLimit bounds one check.
@@ -52,7 +57,7 @@ const timeLimit = 10 * time.Second
 // Examine runs all checks.
 func Examine(ctx context.Context, d Deps) api.Doctor {
 	checks := []func(context.Context, Deps) []api.Check{
-		state, socket, watches, dockerEngine, buildKit, uv, python, compilers, registries, indexes,
+		state, socket, watches, dockerEngine, buildKit, uv, python, compilers, registries, cache, indexes,
 	}
 	found := make([][]api.Check, len(checks))
 	var wg sync.WaitGroup

@@ -65,6 +65,31 @@ func repository(name, push string, err error) api.Check {
 	return bad("", "%s: %v", name, err)
 }
 
+// cache asks the team cache whether it can be read and, where it is to be, written.
+func cache(ctx context.Context, d Deps) []api.Check {
+	const a = area("cache")
+	if d.Cache == "" {
+		return nil
+	}
+	hint := func(err error) string {
+		if errors.Is(err, publish.ErrDenied) {
+			host, _, _ := strings.Cut(d.Cache, "/")
+			return "docker login " + host
+		}
+		return "check cache.registry, the network and its proxies; builds go on without it"
+	}
+	if err := d.ReadCache(ctx); err != nil {
+		return []api.Check{a.warn(hint(err), "%s: cannot be read: %v", d.Cache, err)}
+	}
+	if d.CacheRead {
+		return []api.Check{a.ok("%s: readable, only read (cache.mode = read-only)", d.Cache)}
+	}
+	if err := d.PutCache(ctx); err != nil {
+		return []api.Check{a.warn(hint(err)+`, or set cache.mode = "read-only"`, "%s: readable, not writable: %v", d.Cache, err)}
+	}
+	return []api.Check{a.ok("%s: readable and writable", d.Cache)}
+}
+
 // indexes asks each package index.
 func indexes(ctx context.Context, d Deps) []api.Check {
 	const a = area("index")

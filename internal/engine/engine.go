@@ -102,6 +102,8 @@ type Outcome struct {
 	Made    Made // what it was built from
 	// Warnings are what is doubtful in it.
 	Warnings []api.Warning
+	// Rest is left to be done once the image is ready, and returns more warnings; nil: nothing.
+	Rest func(context.Context) []api.Warning
 }
 
 // Engine owns the state of all images. Make one with New, then Run it.

@@ -118,6 +118,7 @@ func (p *Pipeline) explain(ctx context.Context, s Spec, x *api.Explanation) erro
 		return err
 	}
 	for i, one := range all {
+		p.Builder.Lookup(ctx, one.plan)
 		made := p.describe(one)
 		if i == 0 {
 			x.Base, x.Packages, x.Steps, x.Layers, x.Env = made.Base, made.Packages, made.Steps, made.Layers, one.plan.Config.Env
@@ -181,8 +182,8 @@ func (p *Pipeline) layer(l plan.Layer) api.Layer {
 			out.Size += f.From.Size
 		}
 	}
-	if d, size, ok := p.Builder.Existing(l.Key); ok {
-		out.Exists, out.Digest, out.Size = true, d, size
+	if d, size, shared, ok := p.Builder.Existing(l.Key); ok {
+		out.Exists, out.Shared, out.Digest, out.Size = !shared, shared, d, size
 	}
 	return out
 }

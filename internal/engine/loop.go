@@ -25,6 +25,8 @@ type loop struct {
 	builds   []api.Build // newest last, the past ones too
 	record   *recorder
 	stopping bool
+	rests    int             // of images that are ready, what is left to be done
+	drained  []chan struct{} // closed when nothing is
 	unread   map[string]bool // projects that were remembered and not read yet; nil: none
 }
 

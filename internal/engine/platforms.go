@@ -116,6 +116,9 @@ func (p *Pipeline) make(ctx context.Context, one planned, step stepper, out *Out
 			obs.Logf("warning: %s", w)
 		}
 	}
+	if stats.LayersShared > 0 {
+		obs.Logf("%d layers are from the team cache (%d bytes)", stats.LayersShared, stats.SharedBytes)
+	}
 	obs.Logf("%d packages, %d layers, %d made, %d wheels fetched (%d bytes): %s",
 		stats.Packages, stats.Layers, stats.LayersMade, stats.Fetched, stats.FetchedBytes, digest)
 	return img, nil
@@ -126,6 +129,8 @@ func addStats(sum *api.Stats, s api.Stats) {
 	sum.Packages += s.Packages
 	sum.Layers += s.Layers
 	sum.LayersMade += s.LayersMade
+	sum.LayersShared += s.LayersShared
+	sum.SharedBytes += s.SharedBytes
 	sum.Fetched += s.Fetched
 	sum.FetchedBytes += s.FetchedBytes
 	sum.InstalledBytes += s.InstalledBytes

@@ -22,30 +22,35 @@ import (
 	"github.com/imgspecd/imgspecd/internal/publish"
 	"github.com/imgspecd/imgspecd/internal/pypa"
 	"github.com/imgspecd/imgspecd/internal/store"
+	"github.com/imgspecd/imgspecd/internal/teamcache"
 )
 
 // Pipeline is the Runner that builds for real. Its fields are set before its first use.
 type Pipeline struct {
-	Bases    Bases
-	Builder  Builder
-	Layout   publish.Target
-	Dir      string // of the layout, in which the images of nested specs are found
-	Registry publish.Target
-	Docker   publish.Target
-	DockerUp func(ctx context.Context) error // nil error: an engine answers
-	CA       []byte                          // CA bundle for images whose base has none; may be empty
-	Locks    *Locks
-	Resolver Resolver
-	Insides  Insides
-	Executor Executor
-	Steps    Steps
-	GitLogin func(ctx context.Context, repository string) string // the Authorization header for it; empty: none is known
-	Tmp      string                                              // a directory for what is on its way
-	Indexes  []index.Index                                       // in which packages are looked for, the default one last
-	Pythons  Pythons                                             // that compile packages; nil: none are compiled
-	Logins   func(...index.Index)                                // tells the index client of indexes that need a login
-	WasReady func(name string) bool                              // an image of this name was made ready here before
-	Now      func() time.Time
+	Bases   Bases
+	Builder Builder
+	Layout  publish.Target
+	// Thin is the layout for images that go to a registry: of layers that lie in one only that is kept. nil: it is not used.
+	Thin      publish.Target
+	Elsewhere publish.Elsewhere // what Thin remembers; with Thin
+	Team      *teamcache.Cache  // nil: none
+	Dir       string            // of the layout, in which the images of nested specs are found
+	Registry  publish.Target
+	Docker    publish.Target
+	DockerUp  func(ctx context.Context) error // nil error: an engine answers
+	CA        []byte                          // CA bundle for images whose base has none; may be empty
+	Locks     *Locks
+	Resolver  Resolver
+	Insides   Insides
+	Executor  Executor
+	Steps     Steps
+	GitLogin  func(ctx context.Context, repository string) string // the Authorization header for it; empty: none is known
+	Tmp       string                                              // a directory for what is on its way
+	Indexes   []index.Index                                       // in which packages are looked for, the default one last
+	Pythons   Pythons                                             // that compile packages; nil: none are compiled
+	Logins    func(...index.Index)                                // tells the index client of indexes that need a login
+	WasReady  func(name string) bool                              // an image of this name was made ready here before
+	Now       func() time.Time
 
 	executing flight.Locks // by a step's key
 }
@@ -60,7 +65,8 @@ type Bases interface {
 // Builder makes the layers of a plan.
 type Builder interface {
 	Build(ctx context.Context, p *plan.Plan, b v1.Image, report progress.Func) (v1.Image, builder.Stats, error)
-	Existing(key string) (digest string, size int64, ok bool)
+	Existing(key string) (digest string, size int64, shared, ok bool)
+	Lookup(ctx context.Context, p *plan.Plan)
 	Warnings(p *plan.Plan) []api.Warning
 	// Fetch brings an artifact's file here, KeepWheel takes in the one that was built of it, Built puts that in its place.
 	Fetch(ctx context.Context, a lockfile.Artifact) (path string, err error)
@@ -84,15 +90,27 @@ type Policy struct {
 	Docker      string // auto: specs without a registry, if an engine answers; always; never
 	Union       string // of specs with builder="union": list, or default to build them all the same
 	Record      string // files that are not what their wheel's RECORD says: warn or strict
+	Share       bool   // layers made here are given to the team cache
 }
 
 // Run makes the image of a spec and publishes it. See Runner.
 func (p *Pipeline) Run(ctx context.Context, s Spec, o RunOptions, obs Observer) (Outcome, error) {
 	begin := p.Now()
-	var out Outcome
-	defer func() { out.Stats.TotalMS = p.since(begin) }()
-
 	s.Fresh = o.Fresh
+	for {
+		dropped := p.Team.Dropped()
+		out, err := p.run(ctx, s, o, obs, begin)
+		out.Stats.TotalMS = p.since(begin)
+		if p.Team.Dropped() == dropped || ctx.Err() != nil {
+			return out, err
+		}
+		// Each time there is at least one entry less that is believed.
+		obs.Logf("team cache: an entry that was to be used could not be; the image is made without it")
+		obs.State(api.Building)
+	}
+}
+
+func (p *Pipeline) run(ctx context.Context, s Spec, o RunOptions, obs Observer, begin time.Time) (out Outcome, err error) {
 	step := stepper{execute: true, fresh: o.Fresh, report: obs.Progress}
 	all, err := p.plans(ctx, s, step)
 	if err != nil {
@@ -126,8 +144,12 @@ func (p *Pipeline) Run(ctx context.Context, s Spec, o RunOptions, obs Observer) 
 	for _, t := range out.Targets {
 		out.Stats.SentBytes += t.SentBytes
 	}
-	out.Stats.PublishMS, out.Stats.TotalMS = p.since(at), p.since(begin)
-	return out, err
+	out.Stats.PublishMS = p.since(at)
+	if err != nil {
+		return out, err
+	}
+	out.Rest = p.share(s, all, out.Targets)
+	return out, p.lies(s, content, out.Targets)
 }
 
 func (p *Pipeline) since(t time.Time) int64 { return p.Now().Sub(t).Milliseconds() }
@@ -211,7 +233,7 @@ type want struct {
 // wants says which targets an image shall be in. A place that is only used when
 // it is there is asked whether it is.
 func (p *Pipeline) wants(ctx context.Context, s Spec, o RunOptions) []want {
-	w := []want{{Target: p.Layout}}
+	w := []want{{Target: p.layout(s)}}
 	local := s.Fields.Registry() == ""
 	if !local && s.Policy.Push != "never" {
 		held := s.Policy.Push == "on-request" && !o.Push
@@ -236,7 +258,7 @@ func anyNeeds(ws []want) bool {
 // Verify asks every target of the image. See Runner.
 func (p *Pipeline) Verify(ctx context.Context, s Spec) ([]api.TargetState, string, bool) {
 	var states []api.TargetState
-	known, err := p.Layout.Check(ctx, s.Named.Name)
+	known, err := p.layout(s).Check(ctx, s.Named.Name)
 	if err != nil || known.Digest == "" {
 		return nil, "", false
 	}

@@ -217,6 +217,9 @@ func (l *loop) finish(r *run, out Outcome, err error) {
 	if l.stopping {
 		return
 	}
+	if err == nil {
+		l.then(r, out.Rest)
+	}
 	l.pump()
 	if idle := l.e.deps.Idle; idle != nil && len(l.runs) == 0 {
 		l.beside(func(context.Context) func(*loop) { idle(); return func(*loop) {} })

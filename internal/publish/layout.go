@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/imgspecd/imgspecd/internal/blob"
@@ -41,11 +42,25 @@ type Index interface {
 
 // NewLayout returns the target that is an OCI layout on disk: its blobs, and the
 // index that names images in it.
-func NewLayout(blobs blob.Store, index Index) Target { return &layout{blobs, index} }
+func NewLayout(blobs blob.Store, index Index) Target { return &layout{blobs: blobs, index: index} }
+
+// Elsewhere remembers of blobs that are not kept in which repositories they lie ("registry/repository").
+type Elsewhere interface {
+	Elsewhere(digest string) (size int64, repositories []string)
+	PutElsewhere(repository string, blobs []v1.Descriptor) error
+}
+
+// NewThinLayout returns the target that is the same layout, for images that go to a registry: a layer that lies in one
+// already is not brought here. It counts as there for as long as it is remembered where it lies, and whoever reads the
+// image from the layout gets it from there.
+func NewThinLayout(blobs blob.Store, index Index, e Elsewhere) Target {
+	return &layout{blobs, index, e}
+}
 
 type layout struct {
-	blobs blob.Store
-	index Index
+	blobs     blob.Store
+	index     Index
+	elsewhere Elsewhere // nil: all blobs are kept
 }
 
 func (l *layout) Name() string { return "layout" }
@@ -57,7 +72,11 @@ func (l *layout) Publish(ctx context.Context, name string, content Content, repo
 		return Receipt{}, fmt.Errorf("write %s: %w", name, err)
 	}
 	sent := NewTally(l.Name(), report)
-	if err := l.writeBlobs(ctx, parts, sent); err != nil {
+	absent, err := l.leave(parts)
+	if err == nil {
+		err = l.writeBlobs(ctx, parts, absent, sent)
+	}
+	if err != nil {
 		return Receipt{}, fmt.Errorf("write %s: %w", name, err)
 	}
 	for _, p := range append(parts.Images, parts) {
@@ -91,11 +110,50 @@ func (l *layout) Publish(ctx context.Context, name string, content Content, repo
 // parallelCopy is low: the disk is one.
 const parallelCopy = 3
 
-func (l *layout) writeBlobs(ctx context.Context, p *Parts, sent *Tally) error {
+// leave notes of the layers that need not be brought here where they lie, and returns their digests.
+func (l *layout) leave(p *Parts) (map[v1.Hash]bool, error) {
+	if l.elsewhere == nil {
+		return nil, nil
+	}
+	absent, learned := map[v1.Hash]bool{}, map[string][]v1.Descriptor{}
+	for _, part := range p.Blobs {
+		if l.has(part.Descriptor) {
+			continue
+		}
+		if m, ok := part.Layer.(*remote.MountableLayer); ok {
+			at := m.Reference.Context().Name()
+			absent[part.Digest], learned[at] = true, append(learned[at], part.Descriptor)
+		} else if l.lies(part.Descriptor) {
+			absent[part.Digest] = true
+		}
+	}
+	for at, blobs := range learned {
+		if err := l.elsewhere.PutElsewhere(at, blobs); err != nil {
+			return nil, err
+		}
+	}
+	return absent, nil
+}
+
+func (l *layout) has(d v1.Descriptor) bool {
+	size, ok := l.blobs.Has(d.Digest.String())
+	return ok && size == d.Size
+}
+
+// lies reports whether a blob is known to lie elsewhere.
+func (l *layout) lies(d v1.Descriptor) bool {
+	if l.elsewhere == nil {
+		return false
+	}
+	size, at := l.elsewhere.Elsewhere(d.Digest.String())
+	return len(at) > 0 && size == d.Size
+}
+
+func (l *layout) writeBlobs(ctx context.Context, p *Parts, absent map[v1.Hash]bool, sent *Tally) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(parallelCopy)
 	for _, part := range p.Blobs {
-		if size, ok := l.blobs.Has(part.Digest.String()); ok && size == part.Size {
+		if absent[part.Digest] || l.has(part.Descriptor) {
 			continue
 		}
 		sent.Expect(part)
@@ -163,10 +221,13 @@ func (l *layout) whole(digest string, outer bool) (configs []string, ok bool) {
 	if len(m.Manifests) > 0 {
 		return configs, true
 	}
-	for _, d := range append(m.Layers, m.Config) {
-		if size, ok := l.blobs.Has(d.Digest.String()); !ok || size != d.Size {
+	for _, d := range m.Layers {
+		if !l.has(d) && !l.lies(d) {
 			return nil, false
 		}
+	}
+	if !l.has(m.Config) {
+		return nil, false
 	}
 	return []string{m.Config.Digest.String()}, true
 }

@@ -17,12 +17,16 @@ func Probe(ctx context.Context, d RegistryDeps, image string) error {
 	if err != nil {
 		return err
 	}
-	to := r.repo(ref.Context())
-	at, err := to.start(ctx, v1.Hash{Algorithm: "sha256", Hex: emptyHash}, "")
+	return r.repo(ref.Context()).probe(ctx)
+}
+
+// probe reports whether the repository would take a blob.
+func (r *repo) probe(ctx context.Context) error {
+	at, err := r.start(ctx, v1.Hash{Algorithm: "sha256", Hex: emptyHash}, "")
 	if err != nil || at == "" {
 		return err
 	}
-	resp, err := to.do(ctx, request{method: http.MethodDelete, url: at, accept: []int{http.StatusNoContent, http.StatusOK, http.StatusAccepted}})
+	resp, err := r.do(ctx, request{method: http.MethodDelete, url: at, accept: []int{http.StatusNoContent, http.StatusOK, http.StatusAccepted}})
 	var refused *transport.Error
 	switch {
 	case err == nil:

@@ -1,6 +1,7 @@
 package publish
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -41,7 +42,8 @@ func NewRegistry(d RegistryDeps) Target {
 }
 
 type registry struct {
-	deps RegistryDeps
+	deps  RegistryDeps
+	scope string // of the tokens; empty: to push
 
 	mu    sync.Mutex
 	repos map[string]*repo // by name with the registry's
@@ -115,6 +117,7 @@ func (r *registry) repo(n name.Repository) *repo {
 	to, ok := r.repos[n.Name()]
 	if !ok {
 		to = newRepo(n, r.deps.Keychain, r.deps.Transport)
+		to.scope = cmp.Or(r.scope, to.scope)
 		r.repos[n.Name()] = to
 	}
 	return to

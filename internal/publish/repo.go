@@ -28,6 +28,7 @@ type repo struct {
 	name      name.Repository
 	keychain  authn.Keychain
 	transport http.RoundTripper
+	scope     string // of the token: to push, which is to pull too, or only to pull
 
 	mu     sync.Mutex
 	client *http.Client // carries a token; nil: log in first
@@ -38,7 +39,7 @@ func newRepo(n name.Repository, k authn.Keychain, t http.RoundTripper) *repo {
 	if t == nil {
 		t = http.DefaultTransport
 	}
-	return &repo{name: n, keychain: k, transport: t, blobs: map[v1.Hash]struct{}{}}
+	return &repo{name: n, keychain: k, transport: t, scope: transport.PushScope, blobs: map[v1.Hash]struct{}{}}
 }
 
 func (r *repo) seen(h v1.Hash) bool {
@@ -83,7 +84,7 @@ func (r *repo) login(ctx context.Context) (*http.Client, error) {
 		}
 	}
 	t := transport.NewUserAgent(r.transport, "imgspecd")
-	tr, err := transport.NewWithContext(ctx, r.name.Registry, auth, t, []string{r.name.Scope(transport.PushScope)})
+	tr, err := transport.NewWithContext(ctx, r.name.Registry, auth, t, []string{r.name.Scope(r.scope)})
 	if err != nil {
 		return nil, err
 	}

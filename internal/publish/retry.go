@@ -130,8 +130,9 @@ func temporary(err error) bool {
 
 // deniedError says what to do about credentials.
 type deniedError struct {
-	repo name.Repository
-	err  error
+	repo  name.Repository
+	scope string
+	err   error
 }
 
 func (e *deniedError) Error() string {
@@ -139,7 +140,11 @@ func (e *deniedError) Error() string {
 	if registry == name.DefaultRegistry {
 		registry = "docker.io"
 	}
-	return fmt.Sprintf("push denied by %s for %s: docker login %s", registry, e.repo.RepositoryStr(), registry)
+	what := "push"
+	if e.scope == transport.PullScope {
+		what = "pull"
+	}
+	return fmt.Sprintf("%s denied by %s for %s: docker login %s", what, registry, e.repo.RepositoryStr(), registry)
 }
 func (e *deniedError) Unwrap() []error { return []error{ErrDenied, e.err} }
 
@@ -176,7 +181,7 @@ func (r *repo) explain(err error) error {
 		}
 		return &unreachableError{r.name.RegistryStr(), err}
 	case refused.StatusCode == http.StatusUnauthorized || refused.StatusCode == http.StatusForbidden:
-		return &deniedError{r.name, refused}
+		return &deniedError{r.name, r.scope, refused}
 	}
 	for _, d := range refused.Errors {
 		if d.Code == transport.ManifestBlobUnknownErrorCode || d.Code == transport.BlobUnknownErrorCode {

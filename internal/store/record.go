@@ -22,7 +22,7 @@ const (
 	bucketLearned  = "learned"
 )
 
-var buckets = []string{bucketProjects, bucketBuilds, bucketLayers, bucketReady, bucketHistory, bucketBases, bucketFound, bucketLearned, bucketResolved, bucketInstalled, bucketSteps}
+var buckets = []string{bucketProjects, bucketBuilds, bucketLayers, bucketReady, bucketHistory, bucketBases, bucketFound, bucketLearned, bucketResolved, bucketInstalled, bucketSteps, bucketElsewhere}
 
 // How many entries the caches keep. A base's record holds its account files and
 // homes; a found record is what one project's Python files say.
