@@ -60,15 +60,15 @@ func (l *layer) Uncompressed() (io.ReadCloser, error) {
 	if err != nil {
 		return nil, errors.Join(err, rc.Close())
 	}
-	return &tar{z, rc}, nil
+	return &unzipped{z, rc}, nil
 }
 
-type tar struct {
+type unzipped struct {
 	io.ReadCloser
 	under io.Closer
 }
 
-func (t *tar) Close() error { return errors.Join(t.ReadCloser.Close(), t.under.Close()) }
+func (t *unzipped) Close() error { return errors.Join(t.ReadCloser.Close(), t.under.Close()) }
 
 // Compressed opens the blob, where it is kept or in the cache.
 func (l *layer) Compressed() (io.ReadCloser, error) {
