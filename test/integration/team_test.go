@@ -327,6 +327,53 @@ func TestTeamCacheIntoDocker(t *testing.T) {
 	checkBlobs(t, b.state)
 }
 
+// A base that is an ImageSpec of its own is thin in the layout too: what is to be read of it comes from where it lies.
+func TestTeamCacheNestedBase(t *testing.T) {
+	x := newTeam(t, "registry")
+	space := strings.TrimSuffix(x.cache, "/layers")
+	x.house.put(t, "thread", map[string]string{"thread/__init__.py": "x = 1\n"})
+	parent := &project{t: t, dir: filepath.Join(x.p.dir, "parent")}
+	if err := os.Mkdir(parent.dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	parent.private(x.index.URL+"/simple", nil)
+	x.p.edit("pyproject.toml", `"needle"`, `"thread"`)
+	command{dir: x.p.dir, env: []string{"UV_PYTHON=" + os.Getenv(varFlytekit), "UV_PYTHON_DOWNLOADS=never"}}.run(t, os.Getenv(varUV), "lock")
+	x.p.write("workflow.py", fmt.Sprintf(`from flytekit import ImageSpec
+
+image = ImageSpec(name="child", registry=%[1]q, requirements="uv.lock",
+    base_image=ImageSpec(name="parent", registry=%[1]q, requirements="parent/uv.lock", base_image=%[2]q))
+`, space, x.base()))
+	both := func(d *daemon) (child, parent api.Image) {
+		label := d.spec(x.p.dir, "image").Label
+		return d.ready(label, "", "registry"), d.ready(label+"@base", "", "registry")
+	}
+	a := x.machine()
+	firstChild, firstParent := both(a)
+	forgetRemote(t, firstChild.Name)
+	forgetRemote(t, firstParent.Name)
+	eventually(t, "the layers are in the cache", 20*time.Second, func() bool { return len(x.keys()) == 2 })
+	a.stop()
+	x.clear()
+	*x.files = 0
+	b := x.machine()
+	child, base := both(b)
+	if child.Digest != firstChild.Digest || base.Digest != firstParent.Digest {
+		t.Errorf("one machine has %s on %s, the other %s on %s", firstChild.Digest, firstParent.Digest, child.Digest, base.Digest)
+	}
+	// The base is looked into, and so its layers are read, once.
+	if read, sent, _ := x.passed(); *x.files != 0 || read < bulk || read > bulk+1<<20 || sent >= 64<<10 {
+		t.Errorf("%d wheels, %d bytes of blobs read, %d sent", *x.files, read, sent)
+	}
+	checkBlobs(t, b.state)
+	b.stop()
+	x.clear()
+	b.start()
+	if again := b.ready(child.Label, ""); again.Digest != child.Digest || again.Build != "" {
+		t.Errorf("after a start it is %+v", again)
+	}
+}
+
 // An entry that is not what it says is refused, and the layer is made here.
 func TestTeamCachePoisoned(t *testing.T) {
 	x := newTeam(t, "")
