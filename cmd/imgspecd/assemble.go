@@ -147,7 +147,8 @@ func pipeline(cfg *config.Config, log *slog.Logger, st *store.Store, transport *
 	p := &engine.Pipeline{
 		Bases: base.NewResolver(base.Deps{
 			Keychain: registry.Keychain, Transport: transport, Insecure: registry.Insecure,
-			FromDocker: eng.Image, Cache: st, Blobs: st,
+			FromDocker: eng.Image, Blobs: st,
+			Cache: &teamcache.Bases{Cache: team, Store: st, Format: base.Format},
 			Elsewhere: func(ctx context.Context, d v1.Descriptor) (io.ReadCloser, error) {
 				return teamcache.Open(ctx, puller, st, d)
 			},
@@ -289,7 +290,7 @@ func teamCache(cfg *config.Config, log *slog.Logger, st *store.Store, transport 
 		return nil, err
 	}
 	return teamcache.New(teamcache.Deps{
-		Depot: depot, Puller: puller, Store: st, ReadOnly: cfg.Cache.Mode == config.CacheReadOnly, Log: log, Now: time.Now,
+		Depot: depot, Puller: puller, Store: st, Bases: st, Format: base.Format, ReadOnly: cfg.Cache.Mode == config.CacheReadOnly, Log: log, Now: time.Now,
 	}), nil
 }
 

@@ -15,6 +15,9 @@ import (
 // cacheFormat changes when what inspect finds changes, so that an old finding is not believed.
 const cacheFormat = 9
 
+// Format is the version of what a Cache is given: what it was given in another is of no use.
+const Format = cacheFormat
+
 type cached struct {
 	Format int
 	Info   Info
@@ -57,7 +60,7 @@ func (r *Resolver) known(digest string) *Info {
 		return nil
 	}
 	var c cached
-	if json.Unmarshal(b, &c) != nil || c.Format != cacheFormat {
+	if json.Unmarshal(b, &c) != nil || c.Format != cacheFormat || c.Info.Digest != digest {
 		return nil
 	}
 	return &c.Info

@@ -20,7 +20,7 @@ import (
 )
 
 // Cache keeps what was found in a base, by its digest. What it holds is for this
-// package alone to read; it may forget at any time.
+// package alone to read, in this Format; it may forget at any time.
 type Cache interface {
 	Base(digest string) ([]byte, bool)
 	PutBase(digest string, b []byte) error

@@ -24,6 +24,7 @@ type planned struct {
 	in   plan.Input
 	plan *plan.Plan
 	base *base.Base
+	bare string // digest of the base as it was before anything was executed on it
 	// steps are executed below the packages or make some of them. What one leaves that is still to be executed, the plan is without.
 	steps []executed
 }

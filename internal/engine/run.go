@@ -193,7 +193,7 @@ func (p *Pipeline) read(ctx context.Context, s Spec, pins pinner, step stepper) 
 	if err := s.copies(&in); err != nil {
 		return planned{}, err
 	}
-	return planned{spec: s, in: in, base: b, steps: steps}, nil
+	return planned{spec: s, in: in, base: b, bare: bare.Info.Digest, steps: steps}, nil
 }
 
 // base finds the base image of a spec.

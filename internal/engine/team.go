@@ -58,13 +58,15 @@ func pushedTo(s Spec, states []api.TargetState) string {
 	return ref.Context().Name()
 }
 
-// share is what is left to do once the image is ready: to give the team cache the layers that were made for it.
+// share is what is left to do once the image is ready: to give the team cache the layers that were made for it, and what was found in its base.
 func (p *Pipeline) share(s Spec, all []planned, states []api.TargetState) func(context.Context) []api.Warning {
 	if p.Team == nil {
 		return nil
 	}
 	var made []teamcache.Made
+	var bases []string
 	for _, one := range all {
+		bases = append(bases, one.bare)
 		for _, l := range one.plan.Layers {
 			if builder.Shareable(l) {
 				made = append(made, teamcache.Made{Key: l.Key, Title: l.Title})
@@ -73,7 +75,7 @@ func (p *Pipeline) share(s Spec, all []planned, states []api.TargetState) func(c
 	}
 	from := pushedTo(s, states)
 	return func(ctx context.Context) []api.Warning {
-		return p.Team.Share(ctx, made, from, s.Policy.Share)
+		return append(p.Team.Share(ctx, made, from, s.Policy.Share), p.Team.ShareBases(ctx, bases, s.Policy.Share)...)
 	}
 }
 

@@ -21,8 +21,12 @@ import (
 // EntryType is the media type of what an entry says of its layer, and the artifact type of the entry.
 const EntryType = "application/vnd.imgspecd.layer.v1+json"
 
-// maxEntry bounds the manifest of an entry, and what it says of its layer.
-const maxEntry = 1 << 20
+const (
+	// maxEntry bounds the manifest of an entry, and what it says.
+	maxEntry = 2 << 20
+	// maxData bounds what stands in the manifest itself: registries take 4 MiB at least, some by the letter.
+	maxData = 256 << 10
+)
 
 // Entry is one layer in a repository under a tag of its own: an OCI image manifest whose config is About and whose only
 // layer is the layer. About stands in the manifest besides (OCI 1.1's data), so that it is read in one request.
@@ -73,6 +77,16 @@ type entryManifest struct {
 
 // Get reads the entry under a tag; false when there is none. It asks once.
 func (d *Depot) Get(ctx context.Context, tag string) (Entry, bool, error) {
+	return d.get(ctx, tag, EntryType)
+}
+
+// Document reads what stands under a tag that is no layer, but JSON of this media type alone.
+func (d *Depot) Document(ctx context.Context, tag, mediaType string) ([]byte, bool, error) {
+	e, ok, err := d.get(ctx, tag, mediaType)
+	return e.About, ok, err
+}
+
+func (d *Depot) get(ctx context.Context, tag, mediaType string) (Entry, bool, error) {
 	raw, ok, err := d.read(ctx, "manifests/"+tag)
 	if !ok || err != nil {
 		return Entry{}, false, err
@@ -81,7 +95,7 @@ func (d *Depot) Get(ctx context.Context, tag string) (Entry, bool, error) {
 	if err := json.Unmarshal(raw, &m); err != nil {
 		return Entry{}, false, &EntryError{Tag: tag, Reason: "its manifest is not JSON"}
 	}
-	if m.Config.MediaType != EntryType || len(m.Layers) != 1 {
+	if string(m.Config.MediaType) != mediaType || len(m.Layers) != 1 {
 		return Entry{}, false, &EntryError{Tag: tag, Reason: fmt.Sprintf("it is no entry: a %s with %d layers", m.Config.MediaType, len(m.Layers))}
 	}
 	about := m.Config.Data
@@ -147,28 +161,47 @@ func (d *Depot) Put(ctx context.Context, tag string, e Entry, layer v1.Layer, fr
 			return 0, fmt.Errorf("%s: %w", part, err)
 		}
 	}
-	m, err := e.parts()
-	if err != nil {
-		return 0, err
-	}
-	if err := d.puts.upload(ctx, m.Blobs[0], "", NewTally("cache", progress.Discard)); err != nil {
-		return 0, fmt.Errorf("config: %w", err)
-	}
 	var r Receipt
 	tally.Done(&r)
-	return r.SentBytes, d.puts.putManifest(ctx, tag, m)
+	return r.SentBytes, d.describe(ctx, tag, e, EntryType)
 }
 
-// parts is the entry as it is sent.
-func (e Entry) parts() (*Parts, error) {
+// PutDocument puts JSON under a tag, unless there is something.
+func (d *Depot) PutDocument(ctx context.Context, tag, mediaType string, doc []byte) error {
+	there, err := d.puts.digest(ctx, tag)
+	if there != "" || err != nil {
+		return err
+	}
+	return d.describe(ctx, tag, Entry{About: doc}, mediaType)
+}
+
+// describe puts the manifest of an entry, whose layer is there.
+func (d *Depot) describe(ctx context.Context, tag string, e Entry, mediaType string) error {
+	m, err := e.parts(mediaType)
+	if err != nil {
+		return err
+	}
+	if err := d.puts.upload(ctx, m.Blobs[0], "", NewTally("cache", progress.Discard)); err != nil {
+		return fmt.Errorf("config: %w", err)
+	}
+	return d.puts.putManifest(ctx, tag, m)
+}
+
+// parts is the entry as it is sent. Not all registries take a manifest without a layer: a document is its own.
+func (e Entry) parts(mediaType string) (*Parts, error) {
 	digest, size, err := v1.SHA256(bytes.NewReader(e.About))
 	if err != nil {
 		return nil, err
 	}
-	config := v1.Descriptor{MediaType: EntryType, Digest: digest, Size: size}
+	config := v1.Descriptor{MediaType: types.MediaType(mediaType), Digest: digest, Size: size}
 	p := &Parts{MediaType: types.OCIManifestSchema1, Blobs: []Part{{Descriptor: config, Bytes: e.About}}}
-	config.Data = e.About
-	m := entryManifest{SchemaVersion: 2, MediaType: p.MediaType, ArtifactType: EntryType, Config: config, Layers: []v1.Descriptor{e.Layer}}
+	if e.Layer.Size == 0 {
+		e.Layer = config
+	}
+	if size <= maxData {
+		config.Data = e.About
+	}
+	m := entryManifest{SchemaVersion: 2, MediaType: p.MediaType, ArtifactType: mediaType, Config: config, Layers: []v1.Descriptor{e.Layer}}
 	if p.Manifest, err = json.Marshal(m); err != nil {
 		return nil, err
 	}

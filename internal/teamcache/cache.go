@@ -33,11 +33,13 @@ type Store interface {
 	PutLayer(key string, r store.LayerRecord) error
 }
 
-// Deps is what a Cache works with; all of it.
+// Deps is what a Cache works with; all of it. Without Bases, nothing is shared about base images.
 type Deps struct {
 	Depot    *publish.Depot
 	Puller   *publish.Puller
 	Store    Store
+	Bases    BaseStore // what was found in base images here
+	Format   int       // of that
 	ReadOnly bool
 	Log      *slog.Logger
 	Now      func() time.Time
