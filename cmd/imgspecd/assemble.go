@@ -130,6 +130,7 @@ func pipeline(cfg *config.Config, log *slog.Logger, st *store.Store, transport *
 		return nil, err
 	}
 	registry := registryDeps(cfg, transport)
+	registry.Elsewhere = st.Mounts
 	wheels, err := indexClient(cfg, log, st.Wheels(), st.Tmp(), transport)
 	if err != nil {
 		return nil, err

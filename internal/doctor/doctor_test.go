@@ -92,11 +92,17 @@ func TestWhatIsWrong(t *testing.T) {
 			d.Probe = probe(publish.ErrDenied)
 			d.Images[0] = api.Image{Name: "acme/churn:a", Registry: "acme"}
 		}, "registry", api.LevelFail, "docker login docker.io"},
-		"no index":          {func(d *Deps) { d.Index = func(context.Context, int) error { return gone } }, "index", api.LevelFail, "https://pypi.org/simple: it is gone"},
-		"offline":           {func(d *Deps) { d.Index, d.Offline = nil, true }, "index", api.LevelOK, "not asked"},
-		"polling":           {func(d *Deps) { d.Watching = func() error { return gone } }, "watch", api.LevelWarn, "it is gone"},
-		"no socket, a file": {func(d *Deps) { write(t, d.Socket) }, "socket", api.LevelFail, "is no socket"},
-		"an open door":      {func(d *Deps) { open(t, d.Socket) }, "socket", api.LevelFail, "chmod 700"},
+		"cache denied": {withCache(func(d *Deps) {
+			d.PutCache = func(context.Context) error { return fmt.Errorf("x: %w", publish.ErrDenied) }
+		}), "cache", api.LevelWarn, `docker login r.example.com, or set cache.mode = "read-only"`},
+		"cache is only read": {withCache(func(d *Deps) { d.CacheRead, d.PutCache = true, nil }), "cache", api.LevelOK, "only read"},
+		"cache is gone":      {withCache(func(d *Deps) { d.ReadCache = func(context.Context) error { return gone } }), "cache", api.LevelWarn, "builds go on without it"},
+		"cache is well":      {withCache(func(*Deps) {}), "cache", api.LevelOK, "readable and writable"},
+		"no index":           {func(d *Deps) { d.Index = func(context.Context, int) error { return gone } }, "index", api.LevelFail, "https://pypi.org/simple: it is gone"},
+		"offline":            {func(d *Deps) { d.Index, d.Offline = nil, true }, "index", api.LevelOK, "not asked"},
+		"polling":            {func(d *Deps) { d.Watching = func() error { return gone } }, "watch", api.LevelWarn, "it is gone"},
+		"no socket, a file":  {func(d *Deps) { write(t, d.Socket) }, "socket", api.LevelFail, "is no socket"},
+		"an open door":       {func(d *Deps) { open(t, d.Socket) }, "socket", api.LevelFail, "chmod 700"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := machine(t)
@@ -106,6 +112,16 @@ func TestWhatIsWrong(t *testing.T) {
 				t.Errorf("%s: %s", got, text)
 			}
 		})
+	}
+}
+
+// withCache is a machine with a team cache, on which everything is well but what wrong makes of it.
+func withCache(wrong func(*Deps)) func(*Deps) {
+	return func(d *Deps) {
+		d.Cache = "r.example.com/acme/layers"
+		d.ReadCache = func(context.Context) error { return nil }
+		d.PutCache = d.ReadCache
+		wrong(d)
 	}
 }
 

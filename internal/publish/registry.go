@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -25,6 +26,8 @@ type RegistryDeps struct {
 	Keychain  authn.Keychain             // nil: anonymous
 	Insecure  func(registry string) bool // registries spoken to without TLS, besides the local ones; nil: none
 	Parallel  int                        // blobs at a time; 0: 8
+	// Elsewhere lists repositories of a registry that are known to have a blob, the likeliest first; nil: none are.
+	Elsewhere func(registry string, h v1.Hash) []string
 }
 
 const (
@@ -75,7 +78,7 @@ func (r *registry) publish(ctx context.Context, image string, content Content, r
 	}
 	to := r.repo(tag.Context())
 	sent := NewTally(r.Name(), report)
-	push := &push{repo: to, parts: p, tag: tag.Identifier(), sent: sent, parallel: r.deps.Parallel}
+	push := &push{repo: to, parts: p, tag: tag.Identifier(), sent: sent, parallel: r.deps.Parallel, elsewhere: r.deps.Elsewhere}
 	if err := push.run(ctx); err != nil {
 		return Receipt{}, err
 	}
@@ -125,11 +128,12 @@ func (r *registry) repo(n name.Repository) *repo {
 
 // push is one image on its way into a repository.
 type push struct {
-	repo     *repo
-	parts    *Parts
-	tag      string
-	sent     *Tally
-	parallel int
+	repo      *repo
+	parts     *Parts
+	tag       string
+	sent      *Tally
+	parallel  int
+	elsewhere func(registry string, h v1.Hash) []string // nil: nothing is known
 }
 
 // run sends what is missing. What this process has seen in the repository it does not
@@ -195,7 +199,7 @@ func (p *push) blobs(ctx context.Context, t trust) error {
 func (p *push) blob(ctx context.Context, b Part, t trust) error {
 	from := ""
 	if t != nothing && b.Layer != nil {
-		from = p.mountFrom(b.Layer)
+		from = p.mountFrom(b)
 		if from == "" {
 			there, err := p.repo.has(ctx, b.Digest)
 			if there || err != nil {
@@ -206,17 +210,22 @@ func (p *push) blob(ctx context.Context, b Part, t trust) error {
 	return p.repo.upload(ctx, b, from, p.sent)
 }
 
-// mountFrom is the repository of the same registry that a layer is known to be in.
-func (p *push) mountFrom(l v1.Layer) string {
-	m, ok := l.(*remote.MountableLayer)
-	if !ok {
+// mountFrom is another repository of the same registry that a layer is known to be in.
+func (p *push) mountFrom(b Part) string {
+	own := p.repo.name
+	if m, ok := b.Layer.(*remote.MountableLayer); ok {
+		if from := m.Reference.Context(); from.RegistryStr() == own.RegistryStr() && from.RepositoryStr() != own.RepositoryStr() {
+			return from.RepositoryStr()
+		}
+	}
+	if p.elsewhere == nil {
 		return ""
 	}
-	from := m.Reference.Context()
-	if from.RegistryStr() != p.repo.name.RegistryStr() || from.RepositoryStr() == p.repo.name.RepositoryStr() {
+	known := p.elsewhere(own.RegistryStr(), b.Digest)
+	if len(known) == 0 || slices.Contains(known, own.RepositoryStr()) { // then a question is enough
 		return ""
 	}
-	return from.RepositoryStr()
+	return known[0]
 }
 
 // verify waits until the tag means the image.

@@ -111,21 +111,24 @@ func (c *Cache) shareBase(ctx context.Context, tag, digest string, ours []byte, 
 	switch {
 	case errors.As(err, &senseless):
 		return c.differs(Made{Key: tag, Title: "base " + digest}, senseless.Reason), nil
+	case errors.Is(err, publish.ErrDenied) && write && c.writable(): // as in share
 	case err != nil:
 		return nil, err
 	case ok && !bytes.Equal(ours, theirs):
 		return c.differs(Made{Key: tag, Title: "base " + digest}, "what was found in the base is not what was found in it here"), nil
-	case !ok && (!write || !c.writable()):
+	case ok:
+		c.agree(tag)
 		return nil, nil
-	case !ok:
-		err := c.deps.Depot.PutDocument(ctx, tag, baseType, ours)
-		if errors.Is(err, publish.ErrDenied) {
-			c.deny(err)
-			return nil, nil
-		}
-		if err != nil {
-			return nil, fmt.Errorf("put what was found in base %s: %w", digest, err)
-		}
+	case !write || !c.writable():
+		return nil, nil
+	}
+	err = c.deps.Depot.PutDocument(ctx, tag, baseType, ours)
+	if errors.Is(err, publish.ErrDenied) {
+		c.deny(err)
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("put what was found in base %s: %w", digest, err)
 	}
 	c.agree(tag)
 	return nil, nil

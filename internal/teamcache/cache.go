@@ -19,6 +19,7 @@ import (
 	"sync"
 	"time"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/imgspecd/imgspecd/internal/blob"
@@ -31,6 +32,7 @@ type Store interface {
 	blob.Store
 	Layer(key string) (store.LayerRecord, bool)
 	PutLayer(key string, r store.LayerRecord) error
+	PutElsewhere(repository string, blobs []v1.Descriptor) error
 }
 
 // Deps is what a Cache works with; all of it. Without Bases, nothing is shared about base images.
@@ -155,6 +157,15 @@ func (c *Cache) ask(ctx context.Context, key string, note func(string)) error {
 	delete(c.none, key)
 	remember(c.known, key, rec)
 	return nil
+}
+
+// lies remembers that the cache has the blob of a layer, so that a registry can mount it from there.
+func (c *Cache) lies(r store.LayerRecord) error {
+	h, err := v1.NewHash(r.Digest)
+	if err != nil {
+		return err
+	}
+	return c.deps.Store.PutElsewhere(c.deps.Depot.Repository().Name(), []v1.Descriptor{{Digest: h, Size: r.Size}})
 }
 
 // get reads and checks an entry.

@@ -213,6 +213,26 @@ func TestEntriesAreCompared(t *testing.T) {
 	}
 }
 
+// Some registries deny to read a repository into which nothing was ever put.
+func TestFirstEntry(t *testing.T) {
+	x := newTeam(t)
+	a := x.machine(false)
+	key, _ := a.makes(t, 1000)
+	a.change = func(resp *http.Response) {
+		if resp.Request.Method == http.MethodGet && strings.Contains(resp.Request.URL.Path, "/manifests/") {
+			resp.StatusCode = http.StatusForbidden
+		}
+	}
+	told := ""
+	if got := a.Find(t.Context(), []string{key}, func(line string) { told += line }); len(got) != 0 || !strings.Contains(told, "pull denied") {
+		t.Errorf("%v, %q", got, told)
+	}
+	a.Share(t.Context(), []Made{{key, "needle 1.0"}}, "", true)
+	if b := x.machine(true); len(b.Find(t.Context(), []string{key}, quiet)) != 1 {
+		t.Error("nothing is there")
+	}
+}
+
 func TestWhatIsReadIsHeldAgainstItsRecord(t *testing.T) {
 	x := newTeam(t)
 	for what, c := range map[string]struct {

@@ -162,7 +162,7 @@ func (r *checked) end() error {
 	if err := r.w.Commit(rec.Digest); err != nil {
 		return fmt.Errorf("keep blob %s: %w", rec.Digest, err)
 	}
-	return r.layer.cache.deps.Store.PutLayer(r.layer.key, rec)
+	return errors.Join(r.layer.cache.deps.Store.PutLayer(r.layer.key, rec), r.layer.cache.lies(rec))
 }
 
 func (r *checked) refuse(format string, args ...any) error {

@@ -68,13 +68,15 @@ func (c *Cache) share(ctx context.Context, m Made, from string, write bool) (*ap
 	switch {
 	case errors.As(err, &refused):
 		return c.differs(m, refused.Reason), nil
+	case errors.Is(err, publish.ErrDenied) && write && c.writable():
+		// A repository that nothing was put into yet is one that may not be read, to some registries.
 	case err != nil:
 		return nil, err
 	case ok && (theirs.Digest != rec.Digest || theirs.DiffID != rec.DiffID):
 		return c.differs(m, fmt.Sprintf("its digest is %s, and here the same inputs made %s", theirs.Digest, rec.Digest)), nil
 	case ok:
 		c.agree(m.Key)
-		return nil, nil
+		return nil, c.lies(rec)
 	case !write || !c.writable():
 		return nil, nil
 	}
@@ -100,7 +102,7 @@ func (c *Cache) put(ctx context.Context, m Made, rec store.LayerRecord, from str
 	}
 	c.agree(m.Key)
 	c.deps.Log.Info("team cache: layer put", "layer", m.Title, "key", m.Key, "sent", sent)
-	return nil
+	return c.lies(rec)
 }
 
 // differs warns of an entry that is not what was made here of the same inputs.
@@ -131,7 +133,8 @@ func (c *Cache) open(key string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	_, theirs := c.known[key]
-	return !theirs && !c.agreed[key] && !c.deps.Now().Before(c.down)
+	down := c.deps.Now().Before(c.down) && !errors.Is(c.trouble, publish.ErrDenied)
+	return !theirs && !c.agreed[key] && !down
 }
 
 func (c *Cache) agree(key string) {
