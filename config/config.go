@@ -90,7 +90,22 @@ type Docker struct {
 
 	Socket string        // the second socket, which answers like a Docker engine; SocketOff: none
 	Wait   time.Duration // how long an answer about an image that is being built waits for it
+
+	Restore  string // RestoreAlways or RestoreNever
+	Replaced string // ReplacedRemove or ReplacedKeep
 }
+
+// The values of docker.restore.
+const (
+	RestoreAlways = "always" // an image that others removed from the engine is put there again
+	RestoreNever  = "never"  // it is shown as gone
+)
+
+// The values of docker.replaced.
+const (
+	ReplacedRemove = "remove" // an image that lost its only name to a newer one is removed
+	ReplacedKeep   = "keep"
+)
 
 // The values of docker.use.
 const (

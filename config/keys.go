@@ -83,6 +83,15 @@ var keys = []key{
 		field: func(c *Config) any { return &c.Docker.Wait }, check: between(0, 24*time.Hour),
 	},
 	{
+		name: "docker.restore", help: "an image that others removed from Docker, or gave its name to another: always (make it ready again) or never (show it as gone)", value: RestoreAlways,
+		field: func(c *Config) any { return &c.Docker.Restore }, check: oneOf(RestoreAlways, RestoreNever),
+		widest: []string{RestoreAlways, RestoreNever},
+	},
+	{
+		name: "docker.replaced", help: "an image in Docker whose only name a newer one takes: remove or keep (as <none>)", value: ReplacedRemove, refused: shared,
+		field: func(c *Config) any { return &c.Docker.Replaced }, check: oneOf(ReplacedRemove, ReplacedKeep),
+	},
+	{
 		name: "buildkit.address", help: "BuildKit that executes what must be executed: unix://, tcp://, docker-container://, kube-pod://, podman-container:// or ssh://; default: BUILDKIT_HOST, else Docker's own, else a buildkitd in its usual place",
 		value: "", refused: trust,
 		field: func(c *Config) any { return &c.BuildKit.Address }, check: checkBuildKit,

@@ -113,6 +113,7 @@ func wire(cfg *config.Config, log *slog.Logger, st *store.Store, ephemeral bool)
 			return nil, err
 		}
 		deps.Watch, polls = w, w.Problem
+		deps.Watched = watchable(cfg, pipe)
 		closeAll = func() error { return errors.Join(w.Close(), st.Close()) }
 	}
 	deps.Places = places{cfg: cfg, pipe: pipe, dir: st.Dir()}.list
@@ -187,6 +188,15 @@ func pipeline(cfg *config.Config, log *slog.Logger, st *store.Store, transport *
 	return p, nil
 }
 
+// watchable are the places in which others may remove images.
+func watchable(cfg *config.Config, pipe *engine.Pipeline) []publish.Watchable {
+	eng, ok := pipe.Docker.(publish.Watchable)
+	if !ok || cfg.Docker.Use == config.UseNever { // which a project cannot widen
+		return nil
+	}
+	return []publish.Watchable{eng}
+}
+
 // settings gives the engine what a project's own file and the user's say for it.
 func settings(cfg *config.Config) func(dir string) (engine.Settings, error) {
 	return func(dir string) (engine.Settings, error) {
@@ -195,7 +205,7 @@ func settings(cfg *config.Config) func(dir string) (engine.Settings, error) {
 		if err != nil {
 			return out, err
 		}
-		out.Policy = engine.Policy{DefaultBase: c.Base.Default, Flytekit: c.FlytekitImage(), Push: c.Registry.Push, Rebuild: c.Rebuild, Docker: c.Docker.Use, Union: c.Builders.Union, Record: c.Wheels.Record, Share: c.Cache.Mode == config.CacheReadWrite, Bytecode: c.Bytecode}
+		out.Policy = engine.Policy{DefaultBase: c.Base.Default, Flytekit: c.FlytekitImage(), Push: c.Registry.Push, Rebuild: c.Rebuild, Docker: c.Docker.Use, Union: c.Builders.Union, Record: c.Wheels.Record, Share: c.Cache.Mode == config.CacheReadWrite, Bytecode: c.Bytecode, Restore: c.Docker.Restore}
 		out.Flytekit, out.Env = c.Flytekit.Version, c.Env
 		out.Cwd, err = workingDir(dir, c.Cwd)
 		return out, err
@@ -231,7 +241,7 @@ func dockerEngine(cfg *config.Config, st *store.Store) (*docker.Docker, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := docker.Deps{Host: at.Host, CertDir: at.Certs, Blobs: st}
+	d := docker.Deps{Host: at.Host, CertDir: at.Certs, Blobs: st, KeepReplaced: cfg.Docker.Replaced == config.ReplacedKeep}
 	if at.Own {
 		d.None = errors.New(at.From + " names imgspecd's own socket, and docker.host names no engine")
 	}

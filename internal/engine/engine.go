@@ -19,14 +19,16 @@ import (
 	"time"
 
 	"github.com/imgspecd/imgspecd/api"
+	"github.com/imgspecd/imgspecd/internal/publish"
 	"github.com/imgspecd/imgspecd/internal/store"
 	"github.com/imgspecd/imgspecd/internal/watch"
 )
 
-// Deps is what an engine works with. All fields but Watch are required.
+// Deps is what an engine works with. All fields but Watch and Watched are required.
 type Deps struct {
 	Records Records
-	Watch   Watcher // nil: nothing is watched, as in a build without a daemon
+	Watch   Watcher             // nil: nothing is watched, as in a build without a daemon
+	Watched []publish.Watchable // places in which others may remove images; none in a build without a daemon
 	Reader  Reader
 	Runner  Runner
 	Logs    string // directory of the builds' logs
@@ -79,7 +81,8 @@ type Reader interface {
 
 // Runner makes one image ready.
 type Runner interface {
-	// Verify asks every place the image shall be in. All have it: ready.
+	// Verify asks every place the image shall be in. All have it: ready. Else the last of states is the one that has
+	// not, and why; none: it is not known to be anywhere.
 	Verify(ctx context.Context, s Spec) (states []api.TargetState, digest string, ready bool)
 	// Plan says what the image would be built from now, and builds nothing.
 	Plan(ctx context.Context, s Spec) (Made, error)

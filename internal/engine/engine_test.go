@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -14,6 +15,7 @@ import (
 	"github.com/imgspecd/imgspecd/api"
 	"github.com/imgspecd/imgspecd/internal/imagespec"
 	"github.com/imgspecd/imgspecd/internal/progress"
+	"github.com/imgspecd/imgspecd/internal/publish"
 	"github.com/imgspecd/imgspecd/internal/store"
 	"github.com/imgspecd/imgspecd/internal/watch"
 )
@@ -35,6 +37,8 @@ type world struct {
 	real    *ProjectReader // reads projects, where it is set
 	records records
 	end     func()
+	place   *shelf // where images are besides; nil: nowhere
+	policy  Policy
 	contents
 }
 
@@ -103,6 +107,7 @@ func (w *world) Read(ctx context.Context, p store.Project) (Reading, error) {
 	}
 	s := Spec{Label: "img", Source: api.Source{Kind: "found", File: "wf.py", Line: 3}}
 	s.Named = imagespec.Named{Name: "app:" + tag, Tag: tag, ID: tag, Inputs: []imagespec.Input{{Path: p.Dir + "/uv.lock", Digest: tag, Named: true}}}
+	s.Policy = w.policy
 	w.decides(&s, p)
 	if err := w.broken[p.ID]; err != nil {
 		s.Named, s.Err, s.Half = imagespec.Named{}, err, true
@@ -120,7 +125,11 @@ func (w *world) Explain(_ context.Context, _ api.Explain, of *Spec) (api.Explana
 func (w *world) Verify(_ context.Context, s Spec) ([]api.TargetState, string, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return nil, "sha256:" + s.Named.Tag, w.there[s.Named.Name]
+	if w.place != nil && !w.there[s.Named.Name] && slices.Contains(w.ran, s.Named.Name) {
+		lost := api.TargetState{Name: w.place.Name(), State: api.Failed, Error: &api.Error{Code: api.CodeNotFound, Message: "it was removed there"}}
+		return []api.TargetState{lost}, "", false
+	}
+	return w.targets(s), "sha256:" + s.Named.Tag, w.there[s.Named.Name]
 }
 
 func (w *world) Run(ctx context.Context, s Spec, _ RunOptions, obs Observer) (Outcome, error) {
@@ -144,7 +153,14 @@ func (w *world) Run(ctx context.Context, s Spec, _ RunOptions, obs Observer) (Ou
 	w.there[s.Named.Name] = true
 	w.mu.Unlock()
 	made, _ := w.Plan(ctx, s)
-	return Outcome{Made: made, Digest: "sha256:" + s.Named.Tag, Targets: []api.TargetState{{Name: "layout", State: api.Ready}}}, nil
+	return Outcome{Made: made, Digest: "sha256:" + s.Named.Tag, Targets: append([]api.TargetState{{Name: "layout", State: api.Ready}}, w.targets(s)...)}, nil
+}
+
+func (w *world) targets(s Spec) []api.TargetState {
+	if w.place == nil {
+		return nil
+	}
+	return []api.TargetState{{Name: w.place.Name(), State: api.Ready, Digest: "sha256:" + s.Named.Tag}}
 }
 
 func newWorld(t *testing.T, before func(*world)) *world {
@@ -157,7 +173,12 @@ func newWorld(t *testing.T, before func(*world)) *world {
 	if before != nil {
 		before(w)
 	}
+	var watched []publish.Watchable
+	if w.place != nil {
+		watched = append(watched, w.place)
+	}
 	w.e = New(Deps{
+		Watched: watched,
 		Records: &w.records, Watch: w, Reader: w, Runner: w, Logs: t.TempDir(), Now: time.Now,
 		Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Concurrent: 1, Grace: 2 * time.Second, Retry: 10 * time.Second,
 	})

@@ -20,6 +20,7 @@ type image struct {
 	compared int               // the last one that has ended
 	asking   bool              // the targets are being asked
 	onBase   bool              // it failed for want of its base
+	lost
 }
 
 // step is what a new reading of a spec asks for.
@@ -71,7 +72,7 @@ func (im *image) adopt(now Spec) {
 	if named && v.Name != "" && v.Name != now.Named.Name {
 		v.Previous, v.Digest, v.Targets, v.Progress, v.Build = v.Name, "", nil, nil, ""
 		v.Differs, v.Warnings = nil, nil
-		im.retries = 0
+		im.retries, im.lost = 0, lost{checking: im.checking}
 	}
 	im.spec = now
 	v.Project, v.Dir, v.Label, v.Source = now.Project, now.Dir, now.Label, now.Source

@@ -85,6 +85,7 @@ func (l *loop) start() error {
 		l.read(l.admit(rec))
 	}
 	l.haveRead("")
+	l.watchPlaces()
 	return nil
 }
 
@@ -351,6 +352,7 @@ func (l *loop) answered(spec Spec, cause string, states []api.TargetState, diges
 		l.wasReady(im)
 		l.compare(im)
 		l.based(im)
+		l.doubted(im)
 		return
 	}
 	l.enqueue(im, cause, RunOptions{})

@@ -90,6 +90,7 @@ type Policy struct {
 	Docker      string // auto: specs without a registry, if an engine answers; always; never
 	Union       string // of specs with builder="union": list, or default to build them all the same
 	Record      string // files that are not what their wheel's RECORD says: warn or strict
+	Restore     string // always or never: what is done about an image that others removed from a place
 	Share       bool   // layers made here are given to the team cache
 }
 
@@ -271,11 +272,23 @@ func (p *Pipeline) Verify(ctx context.Context, s Spec) ([]api.TargetState, strin
 		case w.held:
 			st.State, st.Digest = api.Waiting, ""
 		default:
-			return nil, "", false
+			st.State, st.Digest, st.Error = api.Failed, "", missing(r, err)
+			return append(states, st), "", false
 		}
 		states = append(states, st)
 	}
 	return states, known.Digest, true
+}
+
+// missing says why a target that answered has not got the image; or why it did not answer.
+func missing(r publish.Receipt, err error) *api.Error {
+	switch {
+	case err != nil:
+		return toError(err)
+	case r.Digest == "":
+		return &api.Error{Code: api.CodeNotFound, Message: "it was removed there"}
+	}
+	return &api.Error{Code: api.CodeConflict, Message: "its name was given to another image there"}
 }
 
 // publish puts the image into its targets, the layout first: the others send from

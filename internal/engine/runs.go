@@ -57,7 +57,7 @@ func (l *loop) enqueue(im *image, cause string, o RunOptions) *run {
 		return r
 	}
 	im.stopTimer()
-	im.asking = false
+	im.asking, im.gone = false, false
 	r := &run{
 		build: api.Build{
 			ID: newID(), Image: im.view.Name, Label: im.spec.Label, Project: im.spec.Project,
@@ -257,6 +257,7 @@ func (l *loop) conclude(im *image, r *run, err error) {
 		im.retries = 0
 		l.show(im, api.Ready, "", nil)
 		l.based(im)
+		l.doubted(im)
 	case api.Superseded:
 		l.show(im, api.Queued, b.Detail, nil)
 		l.hint(im.spec.Project, nil, l.now())

@@ -37,21 +37,24 @@ import (
 
 // Deps is what a Docker works with.
 type Deps struct {
-	Host    string     // where the engine answers: unix:///var/run/docker.sock, tcp://host:2376
-	CertDir string     // with ca.pem, cert.pem and key.pem, for TLS; empty: none
-	None    error      // why there is no engine, though Host names one; nil: there may be
-	Blobs   blob.Store // where images read from the engine are kept, and manifests of images it may have are found
+	Host         string     // where the engine answers: unix:///var/run/docker.sock, tcp://host:2376
+	CertDir      string     // with ca.pem, cert.pem and key.pem, for TLS; empty: none
+	KeepReplaced bool       // leave an image without a name that loses its only one to a newer image
+	None         error      // why there is no engine, though Host names one; nil: there may be
+	Blobs        blob.Store // where images read from the engine are kept, and manifests of images it may have are found
 }
 
 // Docker is one engine. Safe for concurrent use.
 type Docker struct {
 	deps Deps
 
-	mu     sync.Mutex
-	api    *client.Client
-	speaks string               // the engine's newest API version, when it was last asked
-	chains map[string][]v1.Hash // diff IDs by image ID, of a graph driver; they never change
-	recent []string             // IDs of what was published, newest first
+	mu      sync.Mutex
+	api     *client.Client
+	speaks  string               // the engine's newest API version, when it was last asked
+	chains  map[string][]v1.Hash // diff IDs by image ID, of a graph driver; they never change
+	recent  []string             // IDs of what was published, newest first
+	sent    []string             // IDs of what was put there from here, newest last; see Watch
+	removed []string             // likewise of what was taken away
 }
 
 var _ publish.Target = (*Docker)(nil)

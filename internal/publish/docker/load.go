@@ -89,6 +89,7 @@ func (l *load) try(ctx context.Context, send []publish.Part) error {
 	for _, b := range send {
 		l.sent.Expect(b)
 	}
+	l.sending(l.want())
 	if err := l.send(ctx, send); err != nil {
 		return err
 	}
@@ -154,13 +155,14 @@ func (l *load) post(ctx context.Context, tar io.Reader) error {
 // removeReplaced removes the image that the name meant before, if this load left it
 // without any name.
 func (l *load) removeReplaced(ctx context.Context, old *image) error {
-	if old == nil || old.id == l.want() {
+	if old == nil || old.id == l.want() || l.deps.KeepReplaced {
 		return nil
 	}
 	now, err := l.inspect(ctx, old.id)
 	if err != nil || now == nil || len(now.tags) > 0 {
 		return err
 	}
+	l.removing(old.id)
 	// Not forced: one that a container uses, or another image is made from, stays.
 	if _, err := l.api.ImageRemove(ctx, old.id, client.ImageRemoveOptions{}); err != nil {
 		l.sent.Note(fmt.Sprintf("the image that %s meant before (%s) stays in Docker: %v", reference.FamiliarString(l.ref), old.id, shorter(err)))
