@@ -3,11 +3,9 @@ package builder
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
-	"github.com/imgspecd/imgspecd/internal/lockfile"
 	"github.com/imgspecd/imgspecd/internal/plan"
 	"github.com/imgspecd/imgspecd/internal/progress"
 	"github.com/imgspecd/imgspecd/internal/store"
@@ -31,10 +29,8 @@ func (b *Builder) record(key string) (r store.LayerRecord, shared, ok bool) {
 }
 
 // Shareable reports whether others may have made a layer, or use it. Those that a plan writes itself are small, and some
-// hold a project's own files. A wheel that was built here has a hash that no other machine's has.
-func Shareable(l plan.Layer) bool {
-	return l.Kind == plan.Packages && !slices.ContainsFunc(l.Packages, func(a lockfile.Artifact) bool { return a.Built })
-}
+// hold a project's own files.
+func Shareable(l plan.Layer) bool { return l.Kind == plan.Packages }
 
 // Lookup asks for the layers of plans that the store lacks, so that Existing knows of them.
 func (b *Builder) Lookup(ctx context.Context, p *plan.Plan) { b.findShared(ctx, p, progress.Discard) }

@@ -302,13 +302,14 @@ func localToy(ctx context.Context, c *config.Config) (Daemon, func() error, erro
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan error, 1)
 	go func() { done <- serveToy(ctx, &own) }()
-	for i := 0; i < 200; i++ {
-		if _, err := os.Stat(own.Socket); err == nil {
+	d := connect(&own)
+	for i := 0; i < 500; i++ { // the socket's file is there before anybody listens to it
+		if _, err := d.Info(ctx); err == nil {
 			break
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	return connect(&own), func() error {
+	return d, func() error {
 		cancel()
 		return errors.Join(<-done, os.RemoveAll(dir))
 	}, nil

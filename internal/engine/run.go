@@ -112,7 +112,7 @@ func (p *Pipeline) Run(ctx context.Context, s Spec, o RunOptions, obs Observer) 
 }
 
 func (p *Pipeline) run(ctx context.Context, s Spec, o RunOptions, obs Observer, begin time.Time) (out Outcome, err error) {
-	step := stepper{execute: true, fresh: o.Fresh, report: obs.Progress}
+	step := stepper{execute: true, fresh: o.Fresh, shares: len(s.secrets()) == 0, report: obs.Progress}
 	all, err := p.plans(ctx, s, step)
 	if err != nil {
 		return out, err

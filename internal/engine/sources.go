@@ -15,6 +15,7 @@ import (
 	"github.com/imgspecd/imgspecd/internal/index"
 	"github.com/imgspecd/imgspecd/internal/lockfile"
 	"github.com/imgspecd/imgspecd/internal/plan"
+	"github.com/imgspecd/imgspecd/internal/pypa"
 	"github.com/imgspecd/imgspecd/internal/store"
 )
 
@@ -78,6 +79,11 @@ func (p *Pipeline) makeWheel(ctx context.Context, s Spec, b *base.Base, a lockfi
 	if rec, ok := p.Steps.Step(key); ok { // another build has made it meanwhile
 		return rec, nil
 	}
+	if x.shares {
+		if rec, ok := p.sharedWheel(ctx, a, key, x); ok {
+			return rec, nil
+		}
+	}
 	archive := ""
 	if a.Source.Kind == lockfile.FromArchive {
 		if archive, err = p.Builder.Fetch(ctx, a); err != nil {
@@ -112,6 +118,25 @@ func (p *Pipeline) makeWheel(ctx context.Context, s Spec, b *base.Base, a lockfi
 	x.end(st, "made "+w.Filename)
 	rec.Wheel = &w
 	return rec, p.Steps.PutStep(key, rec)
+}
+
+// sharedWheel is one that somebody else has built.
+func (p *Pipeline) sharedWheel(ctx context.Context, a lockfile.Artifact, key string, x stepper) (store.StepRecord, bool) {
+	fits := func(rec store.StepRecord) error {
+		if rec.Wheel == nil || len(rec.Layers) > 0 {
+			return errors.New("it is not a wheel alone")
+		}
+		w, err := pypa.ParseWheelName(rec.Wheel.Filename)
+		if err == nil && pypa.NormalizeName(w.Name) != a.Name {
+			err = fmt.Errorf("%s is no wheel of %s", rec.Wheel.Filename, a.Name)
+		}
+		return err
+	}
+	rec, ok := p.Team.Step(ctx, key, fits, x.note)
+	if ok {
+		x.note("the wheel " + rec.Wheel.Filename + " is from the team cache")
+	}
+	return rec, ok
 }
 
 // buildError is a package that could not be built.

@@ -40,6 +40,7 @@ var errPending = errors.New("a step has not been executed yet")
 type stepper struct {
 	execute bool // else only what is kept is known
 	fresh   bool // what apt and conda leave depends on the day, and is wanted as of today
+	shares  bool // what it leaves may come from the team cache, and go there
 	report  progress.Func
 }
 
@@ -74,6 +75,12 @@ func (p *Pipeline) step(ctx context.Context, x stepper, on v1.Image, s plan.Step
 	if rec, ok := p.Steps.Step(s.Key); ok && !s.Anew { // another build has executed it meanwhile
 		return rec, nil
 	}
+	if !s.Anew && x.shares {
+		if rec, ok := p.Team.Step(ctx, s.Key, leftLayers, x.note); ok {
+			x.end(s, "from the team cache")
+			return rec, nil
+		}
+	}
 	x.begin(s, "")
 	r, err := p.Executor.Run(ctx, on, s, x.log)
 	if err != nil {
@@ -91,10 +98,20 @@ func (p *Pipeline) step(ctx context.Context, x stepper, on v1.Image, s plan.Step
 	return rec, p.Steps.PutStep(s.Key, rec)
 }
 
+// leftLayers refuses what is not left by a step on an image.
+func leftLayers(rec store.StepRecord) error {
+	if rec.Wheel != nil {
+		return fmt.Errorf("it has a wheel, %s", rec.Wheel.Filename)
+	}
+	return nil
+}
+
 // begin, log and end tell of a step.
 func (x stepper) begin(s plan.Step, why string) {
 	x.report(progress.Event{Step: progress.Execute, Target: s.Title, ItemsTotal: 1, Note: "executing " + s.Title + why})
 }
+
+func (x stepper) note(line string) { x.report(progress.Event{Step: progress.Execute, Note: line}) }
 
 func (x stepper) log(line string) {
 	x.report(progress.Event{Step: progress.Execute, Note: "  " + line})

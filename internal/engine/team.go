@@ -63,18 +63,28 @@ func (p *Pipeline) share(s Spec, all []planned, states []api.TargetState) func(c
 	if p.Team == nil {
 		return nil
 	}
-	var made []teamcache.Made
+	var made, steps []teamcache.Made
 	var bases []string
 	for _, one := range all {
 		bases = append(bases, one.bare)
+		for _, st := range one.steps {
+			steps = append(steps, teamcache.Made{Key: st.Key, Title: st.Title})
+		}
+		if st := one.plan.Above; st != nil {
+			steps = append(steps, teamcache.Made{Key: st.Key, Title: st.Title})
+		}
 		for _, l := range one.plan.Layers {
 			if builder.Shareable(l) {
 				made = append(made, teamcache.Made{Key: l.Key, Title: l.Title})
 			}
 		}
 	}
+	if len(s.secrets()) > 0 { // what was executed has seen them
+		steps = nil
+	}
 	from := pushedTo(s, states)
 	return func(ctx context.Context) []api.Warning {
+		p.Team.ShareSteps(ctx, steps, from, s.Policy.Share)
 		return append(p.Team.Share(ctx, made, from, s.Policy.Share), p.Team.ShareBases(ctx, bases, s.Policy.Share)...)
 	}
 }

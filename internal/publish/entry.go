@@ -18,9 +18,6 @@ import (
 	"github.com/imgspecd/imgspecd/internal/progress"
 )
 
-// EntryType is the media type of what an entry says of its layer, and the artifact type of the entry.
-const EntryType = "application/vnd.imgspecd.layer.v1+json"
-
 const (
 	// maxEntry bounds the manifest of an entry, and what it says.
 	maxEntry = 2 << 20
@@ -28,11 +25,13 @@ const (
 	maxData = 256 << 10
 )
 
-// Entry is one layer in a repository under a tag of its own: an OCI image manifest whose config is About and whose only
-// layer is the layer. About stands in the manifest besides (OCI 1.1's data), so that it is read in one request.
+// Entry is what stands in a repository under a tag of its own: an OCI image manifest whose config is About, of a media type
+// that is the entry's artifact type too, and whose layers are what About is about. About stands in the manifest besides
+// (OCI 1.1's data), so that it is read in one request.
 type Entry struct {
-	About []byte // JSON
-	Layer v1.Descriptor
+	Type   string
+	About  []byte // JSON
+	Layers []v1.Descriptor
 }
 
 // Depot is a repository of entries. Safe for concurrent use.
@@ -75,18 +74,8 @@ type entryManifest struct {
 	Layers        []v1.Descriptor `json:"layers"`
 }
 
-// Get reads the entry under a tag; false when there is none. It asks once.
-func (d *Depot) Get(ctx context.Context, tag string) (Entry, bool, error) {
-	return d.get(ctx, tag, EntryType)
-}
-
-// Document reads what stands under a tag that is no layer, but JSON of this media type alone.
-func (d *Depot) Document(ctx context.Context, tag, mediaType string) ([]byte, bool, error) {
-	e, ok, err := d.get(ctx, tag, mediaType)
-	return e.About, ok, err
-}
-
-func (d *Depot) get(ctx context.Context, tag, mediaType string) (Entry, bool, error) {
+// Get reads the entry of a type under a tag; false when there is none. It asks once.
+func (d *Depot) Get(ctx context.Context, tag, mediaType string) (Entry, bool, error) {
 	raw, ok, err := d.read(ctx, "manifests/"+tag)
 	if !ok || err != nil {
 		return Entry{}, false, err
@@ -95,11 +84,11 @@ func (d *Depot) get(ctx context.Context, tag, mediaType string) (Entry, bool, er
 	if err := json.Unmarshal(raw, &m); err != nil {
 		return Entry{}, false, &EntryError{Tag: tag, Reason: "its manifest is not JSON"}
 	}
-	if string(m.Config.MediaType) != mediaType || len(m.Layers) != 1 {
-		return Entry{}, false, &EntryError{Tag: tag, Reason: fmt.Sprintf("it is no entry: a %s with %d layers", m.Config.MediaType, len(m.Layers))}
+	if string(m.Config.MediaType) != mediaType {
+		return Entry{}, false, &EntryError{Tag: tag, Reason: fmt.Sprintf("its config is a %s, not a %s", m.Config.MediaType, mediaType)}
 	}
 	about := m.Config.Data
-	if len(about) == 0 { // a registry that makes manifests anew may drop it
+	if len(about) == 0 { // it was long, or the registry has made the manifest anew
 		if about, ok, err = d.read(ctx, "blobs/"+m.Config.Digest.String()); err != nil {
 			return Entry{}, false, err
 		} else if !ok {
@@ -109,7 +98,11 @@ func (d *Depot) get(ctx context.Context, tag, mediaType string) (Entry, bool, er
 	if got := blob.Digest(about); got != m.Config.Digest.String() {
 		return Entry{}, false, &EntryError{Tag: tag, Reason: fmt.Sprintf("its config has the digest %s, not %s", got, m.Config.Digest)}
 	}
-	return Entry{About: about, Layer: m.Layers[0]}, true, nil
+	e := Entry{Type: mediaType, About: about, Layers: m.Layers}
+	if len(m.Layers) == 1 && m.Layers[0].Digest == m.Config.Digest {
+		e.Layers = nil
+	}
+	return e, true, nil
 }
 
 // EntryError is an entry that makes no sense.
@@ -137,9 +130,9 @@ func (d *Depot) read(ctx context.Context, path string) ([]byte, bool, error) {
 	return b, err == nil, err
 }
 
-// Put puts an entry under a tag, unless there is one. The layer is mounted from a repository of the same registry when
-// from names one ("registry/repository"), else sent.
-func (d *Depot) Put(ctx context.Context, tag string, e Entry, layer v1.Layer, from string) (sent int64, err error) {
+// Put puts an entry with its layers under a tag, unless there is one. A layer is mounted from a repository of the same
+// registry when from names one ("registry/repository"), else sent.
+func (d *Depot) Put(ctx context.Context, tag string, e Entry, layers []v1.Layer, from string) (sent int64, err error) {
 	there, err := d.puts.digest(ctx, tag)
 	if there != "" || err != nil {
 		return 0, err
@@ -149,59 +142,49 @@ func (d *Depot) Put(ctx context.Context, tag string, e Entry, layer v1.Layer, fr
 		mount = n.RepositoryStr()
 	}
 	tally := NewTally("cache", progress.Discard)
-	part := Part{Descriptor: e.Layer, Layer: layer}
-	has := false
-	if mount == "" {
-		if has, err = d.puts.has(ctx, part.Digest); err != nil {
-			return 0, err
-		}
-	}
-	if !has {
-		if err := d.puts.upload(ctx, part, mount, tally); err != nil {
+	for i, l := range layers {
+		part := Part{Descriptor: e.Layers[i], Layer: l}
+		if err := d.bring(ctx, part, mount, tally); err != nil {
 			return 0, fmt.Errorf("%s: %w", part, err)
 		}
 	}
+	m, err := e.parts()
+	if err != nil {
+		return 0, err
+	}
+	if err := d.puts.upload(ctx, m.Blobs[0], "", tally); err != nil {
+		return 0, fmt.Errorf("config: %w", err)
+	}
 	var r Receipt
 	tally.Done(&r)
-	return r.SentBytes, d.describe(ctx, tag, e, EntryType)
+	return r.SentBytes, d.puts.putManifest(ctx, tag, m)
 }
 
-// PutDocument puts JSON under a tag, unless there is something.
-func (d *Depot) PutDocument(ctx context.Context, tag, mediaType string, doc []byte) error {
-	there, err := d.puts.digest(ctx, tag)
-	if there != "" || err != nil {
-		return err
+// bring makes the blob of a layer be in the repository.
+func (d *Depot) bring(ctx context.Context, p Part, mount string, tally *Tally) error {
+	if mount == "" {
+		if there, err := d.puts.has(ctx, p.Digest); there || err != nil {
+			return err
+		}
 	}
-	return d.describe(ctx, tag, Entry{About: doc}, mediaType)
+	return d.puts.upload(ctx, p, mount, tally)
 }
 
-// describe puts the manifest of an entry, whose layer is there.
-func (d *Depot) describe(ctx context.Context, tag string, e Entry, mediaType string) error {
-	m, err := e.parts(mediaType)
-	if err != nil {
-		return err
-	}
-	if err := d.puts.upload(ctx, m.Blobs[0], "", NewTally("cache", progress.Discard)); err != nil {
-		return fmt.Errorf("config: %w", err)
-	}
-	return d.puts.putManifest(ctx, tag, m)
-}
-
-// parts is the entry as it is sent. Not all registries take a manifest without a layer: a document is its own.
-func (e Entry) parts(mediaType string) (*Parts, error) {
+// parts is the entry as it is sent. Not all registries take a manifest without a layer: then it is its config.
+func (e Entry) parts() (*Parts, error) {
 	digest, size, err := v1.SHA256(bytes.NewReader(e.About))
 	if err != nil {
 		return nil, err
 	}
-	config := v1.Descriptor{MediaType: types.MediaType(mediaType), Digest: digest, Size: size}
+	config := v1.Descriptor{MediaType: types.MediaType(e.Type), Digest: digest, Size: size}
 	p := &Parts{MediaType: types.OCIManifestSchema1, Blobs: []Part{{Descriptor: config, Bytes: e.About}}}
-	if e.Layer.Size == 0 {
-		e.Layer = config
+	m := entryManifest{SchemaVersion: 2, MediaType: p.MediaType, ArtifactType: e.Type, Config: config, Layers: e.Layers}
+	if len(e.Layers) == 0 {
+		m.Layers = []v1.Descriptor{config}
 	}
 	if size <= maxData {
-		config.Data = e.About
+		m.Config.Data = e.About
 	}
-	m := entryManifest{SchemaVersion: 2, MediaType: p.MediaType, ArtifactType: mediaType, Config: config, Layers: []v1.Descriptor{e.Layer}}
 	if p.Manifest, err = json.Marshal(m); err != nil {
 		return nil, err
 	}

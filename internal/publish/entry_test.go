@@ -31,8 +31,9 @@ func TestEntry(t *testing.T) {
 	deps := publish.RegistryDeps{Transport: w}
 	depot, err := publish.NewDepot(deps, cache)
 	must(t, err)
+	const kind = "application/vnd.imgspecd.layer.v1+json"
 	tag := strings.Repeat("ab", 32)
-	if _, ok, err := depot.Get(t.Context(), tag); ok || err != nil {
+	if _, ok, err := depot.Get(t.Context(), tag, kind); ok || err != nil {
 		t.Fatalf("before: %v, %v", ok, err)
 	}
 
@@ -40,13 +41,13 @@ func TestEntry(t *testing.T) {
 	must(t, second(publish.NewRegistry(deps).Publish(t.Context(), image+":one", on(t, pythonBase(t, openStore(t)), l), progress.Discard)))
 	d, err := partial.Descriptor(l)
 	must(t, err)
-	e := publish.Entry{About: []byte(`{"key":"` + tag + `"}`), Layer: v1.Descriptor{MediaType: d.MediaType, Digest: d.Digest, Size: d.Size}}
-	if sent, err := depot.Put(t.Context(), tag, e, l, image); err != nil || sent != 0 {
+	e := publish.Entry{Type: kind, About: []byte(`{"key":"` + tag + `"}`), Layers: []v1.Descriptor{{MediaType: d.MediaType, Digest: d.Digest, Size: d.Size}}}
+	if sent, err := depot.Put(t.Context(), tag, e, []v1.Layer{l}, image); err != nil || sent > 1000 {
 		t.Fatalf("it was not mounted: %d bytes, %v", sent, err)
 	}
 	w.take()
-	got, ok, err := depot.Get(t.Context(), tag)
-	if !ok || err != nil || string(got.About) != string(e.About) || got.Layer.Digest != e.Layer.Digest {
+	got, ok, err := depot.Get(t.Context(), tag, kind)
+	if !ok || err != nil || string(got.About) != string(e.About) || len(got.Layers) != 1 || got.Layers[0].Digest != d.Digest {
 		t.Errorf("%+v, %v, %v", got, ok, err)
 	}
 	if calls := w.take(); len(calls) > 3 { // two are the login
@@ -54,24 +55,31 @@ func TestEntry(t *testing.T) {
 	}
 
 	// Nothing replaces it.
-	if _, err := depot.Put(t.Context(), tag, publish.Entry{About: []byte(`{"key":"another"}`), Layer: e.Layer}, l, ""); err != nil {
+	if _, err := depot.Put(t.Context(), tag, publish.Entry{Type: kind, About: []byte(`{"key":"another"}`)}, nil, ""); err != nil {
 		t.Error(err)
 	}
-	if got, _, _ := depot.Get(t.Context(), tag); string(got.About) != string(e.About) {
+	if got, _, _ := depot.Get(t.Context(), tag, kind); string(got.About) != string(e.About) {
 		t.Errorf("now it says %s", got.About)
+	}
+
+	// A long one, about nothing but itself.
+	long := publish.Entry{Type: "application/vnd.imgspecd.other.v1+json", About: []byte(`{"x":"` + strings.Repeat("y", 300_000) + `"}`)}
+	must(t, second(depot.Put(t.Context(), "long", long, nil, "")))
+	if got, ok, err := depot.Get(t.Context(), "long", long.Type); !ok || err != nil || string(got.About) != string(long.About) || len(got.Layers) != 0 {
+		t.Errorf("%d layers, %v, %v", len(got.Layers), ok, err)
 	}
 
 	// An image under the tag is no entry.
 	must(t, second(publish.NewRegistry(deps).Publish(t.Context(), cache+":image", on(t, pythonBase(t, openStore(t)), l), progress.Discard)))
 	var senseless *publish.EntryError
-	if _, _, err := depot.Get(t.Context(), "image"); !errors.As(err, &senseless) {
+	if _, _, err := depot.Get(t.Context(), "image", kind); !errors.As(err, &senseless) {
 		t.Errorf("an image is read as %v", err)
 	}
 
-	rc, err := publish.NewPuller(deps).Open(t.Context(), cache, e.Layer.Digest)
+	rc, err := publish.NewPuller(deps).Open(t.Context(), cache, d.Digest)
 	must(t, err)
 	defer rc.Close()
-	if n, err := io.Copy(io.Discard, rc); n != e.Layer.Size || err != nil {
+	if n, err := io.Copy(io.Discard, rc); n != d.Size || err != nil {
 		t.Errorf("%d bytes, %v", n, err)
 	}
 	_, err = publish.NewPuller(deps).Open(t.Context(), cache, v1.Hash{Algorithm: "sha256", Hex: tag})

@@ -62,7 +62,7 @@ func (c *Cache) base(tag string) ([]byte, bool) {
 	}
 	ctx, cancel := context.WithTimeoutCause(context.Background(), answerWithin, errSlow)
 	defer cancel()
-	found, ok, err := c.deps.Depot.Document(ctx, tag, baseType)
+	e, ok, err := c.deps.Depot.Get(ctx, tag, baseType)
 	var senseless *publish.EntryError
 	switch {
 	case errors.As(err, &senseless):
@@ -77,7 +77,7 @@ func (c *Cache) base(tag string) ([]byte, bool) {
 		remember(c.none, tag, now.Add(forgetNone))
 		c.mu.Unlock()
 	}
-	return found, ok && err == nil
+	return e.About, ok && err == nil
 }
 
 // ShareBases puts what was found in bases where that is lacking, if write says so and the cache is not only read. The
@@ -106,7 +106,7 @@ func (c *Cache) ShareBases(ctx context.Context, digests []string, write bool) []
 }
 
 func (c *Cache) shareBase(ctx context.Context, tag, digest string, ours []byte, write bool) (*api.Warning, error) {
-	theirs, ok, err := c.deps.Depot.Document(ctx, tag, baseType)
+	theirs, ok, err := c.deps.Depot.Get(ctx, tag, baseType)
 	var senseless *publish.EntryError
 	switch {
 	case errors.As(err, &senseless):
@@ -114,7 +114,7 @@ func (c *Cache) shareBase(ctx context.Context, tag, digest string, ours []byte, 
 	case errors.Is(err, publish.ErrDenied) && write && c.writable(): // as in share
 	case err != nil:
 		return nil, err
-	case ok && !bytes.Equal(ours, theirs):
+	case ok && !bytes.Equal(ours, theirs.About):
 		return c.differs(Made{Key: tag, Title: "base " + digest}, "what was found in the base is not what was found in it here"), nil
 	case ok:
 		c.agree(tag)
@@ -122,7 +122,7 @@ func (c *Cache) shareBase(ctx context.Context, tag, digest string, ours []byte, 
 	case !write || !c.writable():
 		return nil, nil
 	}
-	err = c.deps.Depot.PutDocument(ctx, tag, baseType, ours)
+	_, err = c.deps.Depot.Put(ctx, tag, publish.Entry{Type: baseType, About: ours}, nil, "")
 	if errors.Is(err, publish.ErrDenied) {
 		c.deny(err)
 		return nil, nil

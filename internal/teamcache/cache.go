@@ -2,7 +2,8 @@
 //
 //	keys that the store lacks → Find (cache.go): asked side by side, for a short time → records
 //	a record → Layer (layer.go): mounted by a registry, or read from the repository and checked on the way
-//	layers made here → Share (share.go): compared with the entries there are, and put where there is none
+//	a step's key → Step (step.go): what somebody else's execution has left, brought here
+//	layers made here → Share (share.go), ShareSteps, ShareBases: compared with the entries there are, and put where there is none
 //
 // An entry is a tag that is the layer's key (entry.go). A key names what a layer is made of, not its bytes, so an entry is
 // somebody's word: what is read is held against it, and what was made here against what others say, and no more can be
@@ -27,11 +28,13 @@ import (
 	"github.com/imgspecd/imgspecd/internal/store"
 )
 
-// Store keeps layers and their records.
+// Store keeps layers, what steps left, and their records.
 type Store interface {
 	blob.Store
 	Layer(key string) (store.LayerRecord, bool)
 	PutLayer(key string, r store.LayerRecord) error
+	Step(key string) (store.StepRecord, bool)
+	PutStep(key string, r store.StepRecord) error
 	PutElsewhere(repository string, blobs []v1.Descriptor) error
 }
 
@@ -170,7 +173,7 @@ func (c *Cache) lies(r store.LayerRecord) error {
 
 // get reads and checks an entry.
 func (c *Cache) get(ctx context.Context, key string) (store.LayerRecord, bool, error) {
-	e, ok, err := c.deps.Depot.Get(ctx, key)
+	e, ok, err := c.deps.Depot.Get(ctx, key, layerType)
 	var senseless *publish.EntryError
 	if errors.As(err, &senseless) {
 		return store.LayerRecord{}, false, &RefusedError{Key: key, Reason: senseless.Reason}

@@ -12,6 +12,9 @@ import (
 	"github.com/imgspecd/imgspecd/internal/store"
 )
 
+// layerType is the media type of what an entry says of its layer.
+const layerType = "application/vnd.imgspecd.layer.v1+json"
+
 // about is what an entry says of its layer. Fields may be added; what they mean stays for a media type.
 type about struct {
 	Key       string        `json:"key"`
@@ -37,7 +40,7 @@ func entryOf(key string, r store.LayerRecord) (publish.Entry, error) {
 		return publish.Entry{}, err
 	}
 	digest, err := v1.NewHash(r.Digest)
-	return publish.Entry{About: b, Layer: v1.Descriptor{MediaType: types.OCILayer, Digest: digest, Size: r.Size}}, err
+	return publish.Entry{Type: layerType, About: b, Layers: []v1.Descriptor{{MediaType: types.OCILayer, Digest: digest, Size: r.Size}}}, err
 }
 
 // recordOf reads an entry. The error is a *RefusedError.
@@ -55,7 +58,10 @@ func recordOf(key string, e publish.Entry) (store.LayerRecord, error) {
 	if _, err := v1.NewHash(a.DiffID); err != nil {
 		return refuse("its record has the diff ID %q", a.DiffID)
 	}
-	if l := e.Layer; l.MediaType != types.OCILayer || a.Digest != l.Digest.String() || a.Size != l.Size || a.Size <= 0 {
+	if len(e.Layers) != 1 {
+		return refuse("it has %d layers", len(e.Layers))
+	}
+	if l := e.Layers[0]; l.MediaType != types.OCILayer || a.Digest != l.Digest.String() || a.Size != l.Size || a.Size <= 0 {
 		return refuse("its layer is %s of %d bytes (%s), its record says %s of %d bytes", l.Digest, l.Size, l.MediaType, a.Digest, a.Size)
 	}
 	return store.LayerRecord{

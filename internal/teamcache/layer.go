@@ -42,6 +42,7 @@ type layer struct {
 	cache          *Cache
 	key            string
 	record         store.LayerRecord
+	step           bool // a step left it: then its key is not a layer's
 	digest, diffID v1.Hash
 }
 
@@ -161,6 +162,9 @@ func (r *checked) end() error {
 	}
 	if err := r.w.Commit(rec.Digest); err != nil {
 		return fmt.Errorf("keep blob %s: %w", rec.Digest, err)
+	}
+	if r.layer.step {
+		return nil
 	}
 	return errors.Join(r.layer.cache.deps.Store.PutLayer(r.layer.key, rec), r.layer.cache.lies(rec))
 }

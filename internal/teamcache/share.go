@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/imgspecd/imgspecd/api"
@@ -92,7 +93,7 @@ func (c *Cache) put(ctx context.Context, m Made, rec store.LayerRecord, from str
 	if err != nil {
 		return err
 	}
-	sent, err := c.deps.Depot.Put(ctx, m.Key, e, l, from)
+	sent, err := c.deps.Depot.Put(ctx, m.Key, e, []v1.Layer{l}, from)
 	if errors.Is(err, publish.ErrDenied) {
 		c.deny(err)
 		return nil

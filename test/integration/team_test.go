@@ -223,7 +223,7 @@ func (x *team) tags() []string {
 
 // keys are the tags of layers.
 func (x *team) keys() []string {
-	return slices.DeleteFunc(x.tags(), func(tag string) bool { return strings.HasPrefix(tag, "base-") })
+	return slices.DeleteFunc(x.tags(), func(tag string) bool { return strings.Contains(tag, "-") })
 }
 
 // forget removes entries.
@@ -401,6 +401,44 @@ image = ImageSpec(name="child", registry=%[1]q, requirements="uv.lock",
 		t.Errorf("%d wheels, %d bytes of blobs read, %d sent", *x.files, read, sent)
 	}
 	checkBlobs(t, c.state)
+}
+
+// What one machine has executed, another need not: it has no BuildKit, and the same image, though what apt leaves is another each time.
+func TestTeamCacheSteps(t *testing.T) {
+	need(t, varUV, varFlytekit, varBase, varRegistry, varBuildKit)
+	depot, h := newDepot(t, "toy"), newToyHouse(t)
+	x := &team{t: t, cache: os.Getenv(varRegistry) + "/t-" + random() + "/layers"}
+	t.Cleanup(func() { x.forget(func(string) bool { return true }) })
+	p := newToys(t, h, depot.base(t, os.Getenv(varBase)), `"toy > /root/played", "python -c 'import kite'"`)
+	a := x.machine("IMGSPECD_BYTECODE=off", "BUILDKIT_HOST="+os.Getenv(varBuildKit))
+	first := a.ready(a.watch(p.dir).Label, "", "layout")
+	eventually(t, "what the steps left is in the cache", 20*time.Second, func() bool {
+		steps := 0
+		for _, tag := range x.tags() {
+			if strings.HasPrefix(tag, "step-") {
+				steps++
+			}
+		}
+		return steps == 3
+	})
+	eventually(t, "the layers are in the cache", 20*time.Second, func() bool { return len(x.keys()) == 2 })
+	a.stop()
+
+	b := x.machine("IMGSPECD_CACHE_MODE=read-only", "BUILDKIT_HOST=unix:///nowhere/buildkit.sock")
+	img := b.ready(b.watch(p.dir).Label, "", "layout")
+	log := b.cli("logs", img.Label)
+	if img.Digest != first.Digest {
+		t.Errorf("one machine has %s, the other %s:\n%s", first.Digest, img.Digest, log)
+	}
+	for _, want := range []string{"apt: toy: from the team cache", "import kite': from the team cache", "kite-1.0-py3-none-any.whl is from the team cache"} {
+		if !strings.Contains(log, want) {
+			t.Errorf("the log is without %q:\n%s", want, log)
+		}
+	}
+	if s := figures(t, b, img); s.LayersShared != 2 || s.Fetched != 0 {
+		t.Errorf("%+v", s)
+	}
+	checkBlobs(t, b.state)
 }
 
 // An entry that is not what it says is refused, and the layer is made here.
