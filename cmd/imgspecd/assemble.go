@@ -131,7 +131,7 @@ func pipeline(cfg *config.Config, log *slog.Logger, st *store.Store, transport *
 		return nil, err
 	}
 	registry := registryDeps(cfg, transport)
-	registry.Elsewhere = st.Mounts
+	registry.Elsewhere = mounts(st)
 	wheels, err := indexClient(cfg, log, st.Wheels(), st.Tmp(), transport)
 	if err != nil {
 		return nil, err
@@ -195,6 +195,14 @@ func watchable(cfg *config.Config, pipe *engine.Pipeline) []publish.Watchable {
 		return nil
 	}
 	return []publish.Watchable{eng}
+}
+
+// mounts says where a registry may have a blob: what is known to lie there, then what the layout's images are of.
+func mounts(st *store.Store) func(registry string, h v1.Hash) []string {
+	published := publish.Published(st, st)
+	return func(registry string, h v1.Hash) []string {
+		return append(st.Mounts(registry, h), published(registry, h)...)
+	}
 }
 
 // settings gives the engine what a project's own file and the user's say for it.

@@ -152,7 +152,7 @@ func (d *Depot) Put(ctx context.Context, tag string, e Entry, layers []v1.Layer,
 	if err != nil {
 		return 0, err
 	}
-	if err := d.puts.upload(ctx, m.Blobs[0], "", tally); err != nil {
+	if err := d.puts.upload(ctx, m.Blobs[0], nil, false, tally); err != nil {
 		return 0, fmt.Errorf("config: %w", err)
 	}
 	var r Receipt
@@ -162,12 +162,13 @@ func (d *Depot) Put(ctx context.Context, tag string, e Entry, layers []v1.Layer,
 
 // bring makes the blob of a layer be in the repository.
 func (d *Depot) bring(ctx context.Context, p Part, mount string, tally *Tally) error {
-	if mount == "" {
-		if there, err := d.puts.has(ctx, p.Digest); there || err != nil {
-			return err
-		}
+	if mount != "" {
+		return d.puts.upload(ctx, p, []string{mount}, false, tally)
 	}
-	return d.puts.upload(ctx, p, mount, tally)
+	if there, err := d.puts.has(ctx, p.Digest); there || err != nil {
+		return err
+	}
+	return d.puts.upload(ctx, p, nil, true, tally)
 }
 
 // parts is the entry as it is sent. Not all registries take a manifest without a layer: then it is its config.

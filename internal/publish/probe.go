@@ -22,7 +22,7 @@ func Probe(ctx context.Context, d RegistryDeps, image string) error {
 
 // probe reports whether the repository would take a blob.
 func (r *repo) probe(ctx context.Context) error {
-	at, err := r.start(ctx, v1.Hash{Algorithm: "sha256", Hex: emptyHash}, "")
+	at, err := r.start(ctx, v1.Hash{Algorithm: "sha256", Hex: emptyHash})
 	if err != nil || at == "" {
 		return err
 	}

@@ -6,14 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"sync"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/imgspecd/imgspecd/internal/progress"
@@ -26,7 +24,8 @@ type RegistryDeps struct {
 	Keychain  authn.Keychain             // nil: anonymous
 	Insecure  func(registry string) bool // registries spoken to without TLS, besides the local ones; nil: none
 	Parallel  int                        // blobs at a time; 0: 8
-	// Elsewhere lists repositories of a registry that are known to have a blob, the likeliest first; nil: none are.
+	// Elsewhere lists repositories of a registry, without its host, that are likely to have a blob, the likeliest first;
+	// nil: none are. It may be wrong: the registry is asked.
 	Elsewhere func(registry string, h v1.Hash) []string
 }
 
@@ -78,7 +77,7 @@ func (r *registry) publish(ctx context.Context, image string, content Content, r
 	}
 	to := r.repo(tag.Context())
 	sent := NewTally(r.Name(), report)
-	push := &push{repo: to, parts: p, tag: tag.Identifier(), sent: sent, parallel: r.deps.Parallel, elsewhere: r.deps.Elsewhere}
+	push := &push{repo: to, parts: p, tag: tag.Identifier(), sent: sent, parallel: r.deps.Parallel, elsewhere: r.elsewhere}
 	if err := push.run(ctx); err != nil {
 		return Receipt{}, err
 	}
@@ -133,7 +132,7 @@ type push struct {
 	tag       string
 	sent      *Tally
 	parallel  int
-	elsewhere func(registry string, h v1.Hash) []string // nil: nothing is known
+	elsewhere func(registry string, h v1.Hash) []string
 }
 
 // run sends what is missing. What this process has seen in the repository it does not
@@ -197,35 +196,17 @@ func (p *push) blobs(ctx context.Context, t trust) error {
 // blob makes one blob be in the repository. A config is new with every image, and
 // small: to ask for it first only costs a round trip.
 func (p *push) blob(ctx context.Context, b Part, t trust) error {
-	from := ""
+	var from []string
+	asked := false
 	if t != nothing && b.Layer != nil {
-		from = p.mountFrom(b)
-		if from == "" {
+		if from, asked = p.sources(b); asked {
 			there, err := p.repo.has(ctx, b.Digest)
 			if there || err != nil {
 				return err
 			}
 		}
 	}
-	return p.repo.upload(ctx, b, from, p.sent)
-}
-
-// mountFrom is another repository of the same registry that a layer is known to be in.
-func (p *push) mountFrom(b Part) string {
-	own := p.repo.name
-	if m, ok := b.Layer.(*remote.MountableLayer); ok {
-		if from := m.Reference.Context(); from.RegistryStr() == own.RegistryStr() && from.RepositoryStr() != own.RepositoryStr() {
-			return from.RepositoryStr()
-		}
-	}
-	if p.elsewhere == nil {
-		return ""
-	}
-	known := p.elsewhere(own.RegistryStr(), b.Digest)
-	if len(known) == 0 || slices.Contains(known, own.RepositoryStr()) { // then a question is enough
-		return ""
-	}
-	return known[0]
+	return p.repo.upload(ctx, b, from, asked, p.sent)
 }
 
 // verify waits until the tag means the image.

@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
@@ -30,16 +32,20 @@ type repo struct {
 	transport http.RoundTripper
 	scope     string // of the token: to push, which is to pull too, or only to pull
 
-	mu     sync.Mutex
-	client *http.Client // carries a token; nil: log in first
-	blobs  map[v1.Hash]struct{}
+	tokens atomic.Bool // the registry asks for bearer tokens
+
+	mu      sync.Mutex
+	client  *http.Client            // carries a token; nil: log in first
+	readers map[string]*http.Client // by the repository that they may read besides; see reader
+	refused map[string]refusal      // of the same
+	blobs   map[v1.Hash]struct{}
 }
 
 func newRepo(n name.Repository, k authn.Keychain, t http.RoundTripper) *repo {
 	if t == nil {
 		t = http.DefaultTransport
 	}
-	return &repo{name: n, keychain: k, transport: t, scope: transport.PushScope, blobs: map[v1.Hash]struct{}{}}
+	return &repo{name: n, keychain: k, transport: t, scope: transport.PushScope, blobs: map[v1.Hash]struct{}{}, readers: map[string]*http.Client{}, refused: map[string]refusal{}}
 }
 
 func (r *repo) seen(h v1.Hash) bool {
@@ -76,20 +82,9 @@ func (r *repo) login(ctx context.Context) (*http.Client, error) {
 	if r.client != nil {
 		return r.client, nil
 	}
-	auth := authn.Anonymous
-	if r.keychain != nil {
-		var err error
-		if auth, err = authn.Resolve(ctx, r.keychain, r.name); err != nil {
-			return nil, fmt.Errorf("read credentials for %s: %w", r.name.RegistryStr(), err)
-		}
-	}
-	t := transport.NewUserAgent(r.transport, "imgspecd")
-	tr, err := transport.NewWithContext(ctx, r.name.Registry, auth, t, []string{r.name.Scope(r.scope)})
-	if err != nil {
-		return nil, err
-	}
-	r.client = &http.Client{Transport: tr}
-	return r.client, nil
+	var err error
+	r.client, err = r.connect(ctx)
+	return r.client, err
 }
 
 func (r *repo) logout(c *http.Client) {
@@ -98,6 +93,7 @@ func (r *repo) logout(c *http.Client) {
 	if r.client == c {
 		r.client = nil
 	}
+	maps.DeleteFunc(r.readers, func(_ string, one *http.Client) bool { return one == c })
 }
 
 func (r *repo) url(rest string) string {
@@ -119,6 +115,10 @@ func (r *repo) do(ctx context.Context, q request) (*http.Response, error) {
 	if err != nil {
 		return nil, r.explain(err)
 	}
+	return r.doAs(ctx, c, q)
+}
+
+func (r *repo) doAs(ctx context.Context, c *http.Client, q request) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, q.method, q.url, nil)
 	if err != nil {
 		return nil, err
@@ -172,21 +172,23 @@ func (r *repo) has(ctx context.Context, h v1.Hash) (bool, error) {
 	return err == nil && resp.StatusCode == http.StatusOK, err
 }
 
-// upload sends a blob: POST opens an upload, or mounts the blob from another
-// repository; PUT sends all of it. A PUT that fails begins anew with a POST.
-func (r *repo) upload(ctx context.Context, b Part, from string, sent *Tally) error {
+// upload sends a blob: POST opens an upload, or mounts the blob from one of other
+// repositories; PUT sends all of it. A PUT that fails begins anew with a POST. asked says
+// that the repository was asked for the blob before.
+func (r *repo) upload(ctx context.Context, b Part, from []string, asked bool, sent *Tally) error {
 	expected := false
 	return retry(ctx, func() error {
-		to, err := r.start(ctx, b.Digest, from)
+		to, err := r.open(ctx, b.Digest, from)
 		if err != nil || to == "" {
 			return err
 		}
-		if from != "" { // the mount was declined
+		if len(from) > 0 && !asked { // the mount was declined
 			if there, err := r.has(ctx, b.Digest); there || err != nil {
+				r.abandon(ctx, to)
 				return err
 			}
-			from = ""
 		}
+		from = nil
 		if !expected {
 			expected = true
 			sent.Expect(b)
@@ -210,17 +212,22 @@ func (r *repo) upload(ctx context.Context, b Part, from string, sent *Tally) err
 	})
 }
 
-// start opens an upload and returns where to PUT to; nowhere if the blob was mounted.
-func (r *repo) start(ctx context.Context, h v1.Hash, from string) (string, error) {
+// start opens an upload and returns where to PUT to.
+func (r *repo) start(ctx context.Context, h v1.Hash) (string, error) {
+	c, err := r.login(ctx)
+	if err != nil {
+		return "", r.explain(err)
+	}
+	return r.begin(ctx, c, h, nil)
+}
+
+// begin POSTs for an upload, and returns where to PUT to; nowhere if the blob was mounted.
+func (r *repo) begin(ctx context.Context, c *http.Client, h v1.Hash, how url.Values) (string, error) {
 	u := r.url("blobs/uploads/")
-	if from != "" {
-		u += "?" + url.Values{"mount": {h.String()}, "from": {from}}.Encode()
+	if len(how) > 0 {
+		u += "?" + how.Encode()
 	}
-	resp, err := r.do(ctx, request{method: http.MethodPost, url: u, accept: []int{http.StatusCreated, http.StatusAccepted}})
-	var refused *transport.Error
-	if from != "" && errors.As(err, &refused) && refused.StatusCode < 500 { // e.g. no right to read there
-		return r.start(ctx, h, "")
-	}
+	resp, err := r.doAs(ctx, c, request{method: http.MethodPost, url: u, accept: []int{http.StatusCreated, http.StatusAccepted}})
 	if err != nil {
 		return "", err
 	}
