@@ -27,30 +27,31 @@ import (
 
 // Config is all settings. The example file (example.toml) explains them.
 type Config struct {
-	StateDir string
-	Socket   string
-	Rebuild  string            // RebuildAsk or RebuildAuto
-	Bytecode string            // BytecodeAuto, BytecodeOn or BytecodeOff
-	Cwd      string            // working directory of a project's runs, from its root; "." is the root
-	Env      map[string]string // variables that a project's specs read, over those of the shell
-	Log      Log
-	Watch    Watch
-	Docker   Docker
-	BuildKit BuildKit
-	Registry Registry
-	Cache    Cache
-	Base     Base
-	Builders Builders
-	Plugin   Plugin
-	Build    Build
-	Fetch    Fetch
-	Index    Index
-	Resolve  Resolve
-	UV       UV
-	Wheels   Wheels
-	TLS      TLS
-	Flytekit Flytekit
-	Python   Python
+	StateDir   string
+	Socket     string
+	Rebuild    string            // RebuildAsk or RebuildAuto
+	Bytecode   string            // BytecodeAuto, BytecodeOn or BytecodeOff
+	Cwd        string            // working directory of a project's runs, from its root; "." is the root
+	Env        map[string]string // variables that a project's specs read, over those of the shell
+	Log        Log
+	Watch      Watch
+	Docker     Docker
+	Containerd Containerd
+	BuildKit   BuildKit
+	Registry   Registry
+	Cache      Cache
+	Base       Base
+	Builders   Builders
+	Plugin     Plugin
+	Build      Build
+	Fetch      Fetch
+	Index      Index
+	Resolve    Resolve
+	UV         UV
+	Wheels     Wheels
+	TLS        TLS
+	Flytekit   Flytekit
+	Python     Python
 
 	env  Lookup
 	from Sources // to be read again for a project
@@ -113,6 +114,14 @@ const (
 	UseAlways = "always" // every image goes to Docker
 	UseNever  = "never"
 )
+
+// Containerd is the use of a containerd as a target.
+type Containerd struct {
+	Use         string // UseAlways or UseNever
+	Address     string // its socket
+	Namespace   string // that images are put into
+	Snapshotter string // that they are unpacked into; empty: the namespace's default
+}
 
 // BuildKit is where what must be executed is executed. Its files are in PEM format.
 type BuildKit struct {

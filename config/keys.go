@@ -92,6 +92,23 @@ var keys = []key{
 		field: func(c *Config) any { return &c.Docker.Replaced }, check: oneOf(ReplacedRemove, ReplacedKeep),
 	},
 	{
+		name: "containerd.use", help: "which images go to containerd: always (every one) or never", value: UseNever,
+		field: func(c *Config) any { return &c.Containerd.Use }, check: oneOf(UseAlways, UseNever),
+		widest: []string{UseAlways, UseNever},
+	},
+	{
+		name: "containerd.address", help: "socket of containerd; that of k3s is /run/k3s/containerd/containerd.sock", value: "/run/containerd/containerd.sock", refused: trust, path: true,
+		field: func(c *Config) any { return &c.Containerd.Address }, check: checkContainerd,
+	},
+	{
+		name: "containerd.namespace", help: "namespace that images are in there; Kubernetes' is k8s.io", value: "default", refused: trust,
+		field: func(c *Config) any { return &c.Containerd.Namespace }, check: checkNamespace,
+	},
+	{
+		name: "containerd.snapshotter", help: "snapshotter that they are unpacked into; default: the namespace's own, else overlayfs", value: "", refused: trust,
+		field: func(c *Config) any { return &c.Containerd.Snapshotter },
+	},
+	{
 		name: "buildkit.address", help: "BuildKit that executes what must be executed: unix://, tcp://, docker-container://, kube-pod://, podman-container:// or ssh://; default: BUILDKIT_HOST, else Docker's own, else a buildkitd in its usual place",
 		value: "", refused: trust,
 		field: func(c *Config) any { return &c.BuildKit.Address }, check: checkBuildKit,
@@ -339,6 +356,27 @@ func checkRepository(v any) error {
 	host, path, ok := strings.Cut(s, "/")
 	if s != "" && (!ok || path == "" || strings.ContainsAny(path, ":@ ") || strings.ContainsAny(host, "@ ") || (host != "localhost" && !strings.ContainsAny(host, ".:"))) {
 		return errors.New("it must be registry/repository, without a tag, such as \"ghcr.io/acme/layers\"")
+	}
+	return nil
+}
+
+func checkContainerd(v any) error {
+	if strings.Contains(v.(string), "://") {
+		path, ok := strings.CutPrefix(v.(string), "unix://")
+		if !ok {
+			return errors.New("it must be the path of a socket, such as /run/containerd/containerd.sock")
+		}
+		v = path
+	}
+	return checkAbs(v)
+}
+
+// namespace is what containerd takes for one (pkg/identifiers).
+var namespace = regexp.MustCompile(`^[A-Za-z0-9]+(?:[-._][A-Za-z0-9]+)*$`)
+
+func checkNamespace(v any) error {
+	if s := v.(string); len(s) > 76 || !namespace.MatchString(s) {
+		return errors.New("it must be letters, digits and single separators (-._), at most 76")
 	}
 	return nil
 }

@@ -32,6 +32,7 @@ import (
 	"github.com/imgspecd/imgspecd/internal/plan"
 	"github.com/imgspecd/imgspecd/internal/project"
 	"github.com/imgspecd/imgspecd/internal/publish"
+	"github.com/imgspecd/imgspecd/internal/publish/containerd"
 	"github.com/imgspecd/imgspecd/internal/publish/docker"
 	"github.com/imgspecd/imgspecd/internal/store"
 	"github.com/imgspecd/imgspecd/internal/teamcache"
@@ -155,25 +156,26 @@ func pipeline(cfg *config.Config, log *slog.Logger, st *store.Store, transport *
 				return teamcache.Open(ctx, puller, st, d)
 			},
 		}),
-		Builder:  builder.New(makes),
-		Team:     team,
-		Layout:   publish.NewLayout(st, st),
-		Dir:      st.Dir(),
-		Registry: publish.NewRegistry(registry),
-		Docker:   eng,
-		CA:       caBundle(cfg),
-		Locks:    locks,
-		Logins:   wheels.Learn,
-		Pythons:  pythons(cfg),
-		Resolver: resolver(cfg, log, st, os.Environ()),
-		Insides:  st,
-		Executor: machine,
-		Steps:    st,
-		Tmp:      st.Tmp(),
-		Indexes:  wheels.Indexes(),
-		GitLogin: gitLogin,
-		WasReady: func(name string) bool { _, ok := st.ReadyImage(name); return ok },
-		Now:      time.Now,
+		Builder:    builder.New(makes),
+		Team:       team,
+		Layout:     publish.NewLayout(st, st),
+		Dir:        st.Dir(),
+		Registry:   publish.NewRegistry(registry),
+		Docker:     eng,
+		Containerd: containerd.New(containerd.Deps{Address: cfg.Containerd.Address, Namespace: cfg.Containerd.Namespace, Snapshotter: cfg.Containerd.Snapshotter}),
+		CA:         caBundle(cfg),
+		Locks:      locks,
+		Logins:     wheels.Learn,
+		Pythons:    pythons(cfg),
+		Resolver:   resolver(cfg, log, st, os.Environ()),
+		Insides:    st,
+		Executor:   machine,
+		Steps:      st,
+		Tmp:        st.Tmp(),
+		Indexes:    wheels.Indexes(),
+		GitLogin:   gitLogin,
+		WasReady:   func(name string) bool { _, ok := st.ReadyImage(name); return ok },
+		Now:        time.Now,
 	}
 	if team != nil && cfg.Cache.Layout == config.CacheThin {
 		p.Thin, p.Elsewhere = publish.NewThinLayout(st, st, st), st
@@ -213,7 +215,7 @@ func settings(cfg *config.Config) func(dir string) (engine.Settings, error) {
 		if err != nil {
 			return out, err
 		}
-		out.Policy = engine.Policy{DefaultBase: c.Base.Default, Flytekit: c.FlytekitImage(), Push: c.Registry.Push, Rebuild: c.Rebuild, Docker: c.Docker.Use, Union: c.Builders.Union, Record: c.Wheels.Record, Share: c.Cache.Mode == config.CacheReadWrite, Bytecode: c.Bytecode, Restore: c.Docker.Restore}
+		out.Policy = engine.Policy{DefaultBase: c.Base.Default, Flytekit: c.FlytekitImage(), Push: c.Registry.Push, Rebuild: c.Rebuild, Docker: c.Docker.Use, Containerd: c.Containerd.Use, Union: c.Builders.Union, Record: c.Wheels.Record, Share: c.Cache.Mode == config.CacheReadWrite, Bytecode: c.Bytecode, Restore: c.Docker.Restore}
 		out.Flytekit, out.Env = c.Flytekit.Version, c.Env
 		out.Cwd, err = workingDir(dir, c.Cwd)
 		return out, err
@@ -399,6 +401,11 @@ func (p places) list(ctx context.Context) []api.TargetInfo {
 		}
 		out = append(out, c)
 	}
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	if p.cfg.Containerd.Use != config.UseNever {
+		out = append(out, p.containerd(ctx))
+	}
 	if p.cfg.Docker.Use == config.UseNever {
 		return out
 	}
@@ -406,8 +413,6 @@ func (p places) list(ctx context.Context) []api.TargetInfo {
 	if at, err := p.cfg.DockerEndpoint(); err == nil {
 		d.Address = at.Host
 	}
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
-	defer cancel()
 	eng, _ := p.pipe.Docker.(*docker.Docker)
 	info, err := eng.Info(ctx)
 	if err != nil {
@@ -415,4 +420,15 @@ func (p places) list(ctx context.Context) []api.TargetInfo {
 	}
 	d.Version = strings.TrimSpace(info.Version)
 	return append(out, d)
+}
+
+func (p places) containerd(ctx context.Context) api.TargetInfo {
+	c := api.TargetInfo{Name: "containerd", Address: p.cfg.Containerd.Address, Policy: p.cfg.Containerd.Use}
+	there, _ := p.pipe.Containerd.(*containerd.Containerd)
+	version, err := there.Version(ctx)
+	if err != nil {
+		c.Error = &api.Error{Code: api.CodeUnavailable, Message: err.Error()}
+	}
+	c.Version = version
+	return c
 }

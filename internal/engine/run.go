@@ -31,26 +31,27 @@ type Pipeline struct {
 	Builder Builder
 	Layout  publish.Target
 	// Thin is the layout for images that go to a registry: of layers that lie in one only that is kept. nil: it is not used.
-	Thin      publish.Target
-	Elsewhere publish.Elsewhere // what Thin remembers; with Thin
-	Team      *teamcache.Cache  // nil: none
-	Dir       string            // of the layout, in which the images of nested specs are found
-	Registry  publish.Target
-	Docker    publish.Target
-	DockerUp  func(ctx context.Context) error // nil error: an engine answers
-	CA        []byte                          // CA bundle for images whose base has none; may be empty
-	Locks     *Locks
-	Resolver  Resolver
-	Insides   Insides
-	Executor  Executor
-	Steps     Steps
-	GitLogin  func(ctx context.Context, repository string) string // the Authorization header for it; empty: none is known
-	Tmp       string                                              // a directory for what is on its way
-	Indexes   []index.Index                                       // in which packages are looked for, the default one last
-	Pythons   Pythons                                             // that compile packages; nil: none are compiled
-	Logins    func(...index.Index)                                // tells the index client of indexes that need a login
-	WasReady  func(name string) bool                              // an image of this name was made ready here before
-	Now       func() time.Time
+	Thin       publish.Target
+	Elsewhere  publish.Elsewhere // what Thin remembers; with Thin
+	Team       *teamcache.Cache  // nil: none
+	Dir        string            // of the layout, in which the images of nested specs are found
+	Registry   publish.Target
+	Docker     publish.Target
+	Containerd publish.Target
+	DockerUp   func(ctx context.Context) error // nil error: an engine answers
+	CA         []byte                          // CA bundle for images whose base has none; may be empty
+	Locks      *Locks
+	Resolver   Resolver
+	Insides    Insides
+	Executor   Executor
+	Steps      Steps
+	GitLogin   func(ctx context.Context, repository string) string // the Authorization header for it; empty: none is known
+	Tmp        string                                              // a directory for what is on its way
+	Indexes    []index.Index                                       // in which packages are looked for, the default one last
+	Pythons    Pythons                                             // that compile packages; nil: none are compiled
+	Logins     func(...index.Index)                                // tells the index client of indexes that need a login
+	WasReady   func(name string) bool                              // an image of this name was made ready here before
+	Now        func() time.Time
 
 	executing flight.Locks // by a step's key
 }
@@ -87,6 +88,7 @@ type Policy struct {
 	Push        string // always, on-request or never
 	Rebuild     string // ask or auto: what is done about a ready image whose content would differ
 	Bytecode    string // auto, on or off: whether packages are compiled
+	Containerd  string // always or never
 	Docker      string // auto: specs without a registry, if an engine answers; always; never
 	Union       string // of specs with builder="union": list, or default to build them all the same
 	Record      string // files that are not what their wheel's RECORD says: warn or strict
@@ -228,7 +230,7 @@ func (p *Pipeline) baseRef(s Spec) (string, error) {
 type want struct {
 	publish.Target
 	held  bool // not until it is asked for
-	needs bool // flytekit looks there: without it the image is not ready
+	needs bool // flytekit looks there, or it is wished for by name: without it the image is not ready
 }
 
 // wants says which targets an image shall be in. A place that is only used when
@@ -242,6 +244,9 @@ func (p *Pipeline) wants(ctx context.Context, s Spec, o RunOptions) []want {
 	}
 	if p.Docker != nil && (s.Policy.Docker == "always" || (s.Policy.Docker == "auto" && local && p.DockerUp(ctx) == nil)) {
 		w = append(w, want{Target: p.Docker, needs: local})
+	}
+	if p.Containerd != nil && s.Policy.Containerd == "always" {
+		w = append(w, want{Target: p.Containerd, needs: true})
 	}
 	w[0].needs = len(w) == 1 || !anyNeeds(w)
 	return w
