@@ -134,8 +134,9 @@ type BuildKit struct {
 
 // Registry is the use of registries as targets.
 type Registry struct {
-	Push     string   // PushAlways, PushOnRequest or PushNever
-	Insecure []string // hosts, as in image names, that are spoken to without verified TLS
+	Push     string            // PushAlways, PushOnRequest or PushNever
+	Insecure []string          // hosts, as in image names, that are spoken to without verified TLS
+	Policy   map[string]string // push of the images that a pattern matches; see PushPolicy
 }
 
 // The values of registry.push.

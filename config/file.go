@@ -79,24 +79,35 @@ func (l layer) read(file string, data []byte, prefix []string) error {
 	var errs []error
 	flat := flatten(doc)
 	for _, k := range keys {
-		if raw, given := doc[k.name]; given && k.isTable() {
+		if raw, given := at(doc, k.name); given && k.isTable() {
 			maps.DeleteFunc(flat, func(name string, _ any) bool { return strings.HasPrefix(name, k.name+".") })
 			flat[k.name] = raw
 		}
 	}
 	for name, raw := range flat {
-		at := place(file, lines[strings.Join(append(slices.Clone(prefix), name), ".")])
+		where := place(file, lines[strings.Join(append(slices.Clone(prefix), name), ".")])
 		if l.source == "project" && (name == image || strings.HasPrefix(name, image+".")) {
 			continue
 		}
 		if _, known := find(name); !known {
-			errs = append(errs, fmt.Errorf("%s: %s is not a setting%s", at, name, suggest(name)))
+			errs = append(errs, fmt.Errorf("%s: %s is not a setting%s", where, name, suggest(name)))
 			continue
 		}
-		l.set(name, raw, at)
+		l.set(name, raw, where)
 	}
 	slices.SortFunc(errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
 	return errors.Join(errs...)
+}
+
+// at is the value of a key in nested tables.
+func at(doc map[string]any, name string) (any, bool) {
+	section, rest, nested := strings.Cut(name, ".")
+	v, given := doc[section]
+	if !nested {
+		return v, given
+	}
+	sub, _ := v.(map[string]any)
+	return at(sub, rest)
 }
 
 // flatten turns {"log": {"level": x}} into {"log.level": x}. A table in the

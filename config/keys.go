@@ -135,6 +135,10 @@ var keys = []key{
 		widest: []string{PushAlways, PushOnRequest, PushNever},
 	},
 	{
+		name: "registry.policy", help: "registry.push for images whose name begins with a pattern, such as ghcr.io/acme or *.dkr.ecr.*; the longest pattern wins", value: map[string]string{}, refused: trust,
+		field: func(c *Config) any { return &c.Registry.Policy }, check: checkPolicy,
+	},
+	{
 		name: "registry.insecure", help: "registries (host[:port]) spoken to without verified TLS", value: []string{}, refused: trust,
 		field: func(c *Config) any { return &c.Registry.Insecure }, check: checkHosts,
 	},

@@ -215,7 +215,7 @@ func settings(cfg *config.Config) func(dir string) (engine.Settings, error) {
 		if err != nil {
 			return out, err
 		}
-		out.Policy = engine.Policy{DefaultBase: c.Base.Default, Flytekit: c.FlytekitImage(), Push: c.Registry.Push, Rebuild: c.Rebuild, Docker: c.Docker.Use, Containerd: c.Containerd.Use, Union: c.Builders.Union, Record: c.Wheels.Record, Share: c.Cache.Mode == config.CacheReadWrite, Bytecode: c.Bytecode, Restore: c.Docker.Restore}
+		out.Policy = engine.Policy{DefaultBase: c.Base.Default, Flytekit: c.FlytekitImage(), Push: c.PushPolicy(cfg), Rebuild: c.Rebuild, Docker: c.Docker.Use, Containerd: c.Containerd.Use, Union: c.Builders.Union, Record: c.Wheels.Record, Share: c.Cache.Mode == config.CacheReadWrite, Bytecode: c.Bytecode, Restore: c.Docker.Restore}
 		out.Flytekit, out.Env = c.Flytekit.Version, c.Env
 		out.Cwd, err = workingDir(dir, c.Cwd)
 		return out, err

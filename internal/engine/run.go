@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/imgspecd/imgspecd/api"
+	"github.com/imgspecd/imgspecd/config"
 	"github.com/imgspecd/imgspecd/internal/base"
 	"github.com/imgspecd/imgspecd/internal/builder"
 	"github.com/imgspecd/imgspecd/internal/flight"
@@ -83,17 +84,17 @@ type Builder interface {
 
 // Policy is what the configuration says about bases and targets.
 type Policy struct {
-	DefaultBase string // of a spec without base_image; {python} stands for the Python minor
-	Flytekit    string // likewise with builder="envd"; empty: flytekit's own image
-	Push        string // always, on-request or never
-	Rebuild     string // ask or auto: what is done about a ready image whose content would differ
-	Bytecode    string // auto, on or off: whether packages are compiled
-	Containerd  string // always or never
-	Docker      string // auto: specs without a registry, if an engine answers; always; never
-	Union       string // of specs with builder="union": list, or default to build them all the same
-	Record      string // files that are not what their wheel's RECORD says: warn or strict
-	Restore     string // always or never: what is done about an image that others removed from a place
-	Share       bool   // layers made here are given to the team cache
+	DefaultBase string            // of a spec without base_image; {python} stands for the Python minor
+	Flytekit    string            // likewise with builder="envd"; empty: flytekit's own image
+	Push        config.PushPolicy // when images that name a registry are pushed
+	Rebuild     string            // ask or auto: what is done about a ready image whose content would differ
+	Bytecode    string            // auto, on or off: whether packages are compiled
+	Containerd  string            // always or never
+	Docker      string            // auto: specs without a registry, if an engine answers; always; never
+	Union       string            // of specs with builder="union": list, or default to build them all the same
+	Record      string            // files that are not what their wheel's RECORD says: warn or strict
+	Restore     string            // always or never: what is done about an image that others removed from a place
+	Share       bool              // layers made here are given to the team cache
 }
 
 // Run makes the image of a spec and publishes it. See Runner.
@@ -238,8 +239,8 @@ type want struct {
 func (p *Pipeline) wants(ctx context.Context, s Spec, o RunOptions) []want {
 	w := []want{{Target: p.layout(s)}}
 	local := s.Fields.Registry() == ""
-	if !local && s.Policy.Push != "never" {
-		held := s.Policy.Push == "on-request" && !o.Push
+	if push := s.push(); !local && push != "never" {
+		held := push == "on-request" && !o.Push
 		w = append(w, want{Target: p.Registry, held: held, needs: !held})
 	}
 	if p.Docker != nil && (s.Policy.Docker == "always" || (s.Policy.Docker == "auto" && local && p.DockerUp(ctx) == nil)) {
@@ -251,6 +252,9 @@ func (p *Pipeline) wants(ctx context.Context, s Spec, o RunOptions) []want {
 	w[0].needs = len(w) == 1 || !anyNeeds(w)
 	return w
 }
+
+// push says when the image is pushed: always, on-request or never.
+func (s Spec) push() string { return s.Policy.Push.For(publish.FullName(s.Named.Name)) }
 
 func anyNeeds(ws []want) bool {
 	for _, w := range ws {

@@ -18,7 +18,7 @@ import (
 
 // whole reports whether an image's layers must all be here: not where it goes to a registry, as far as they lie in one.
 func (p *Pipeline) whole(s Spec) bool {
-	return p.Thin == nil || s.Fields.Registry() == "" || s.Policy.Push != "always"
+	return p.Thin == nil || s.Fields.Registry() == "" || s.push() != "always"
 }
 
 // layout is the layout as an image is to be in it.
