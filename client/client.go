@@ -110,6 +110,16 @@ func (c *Client) ForgetSpec(ctx context.Context, ref string) error {
 	return err
 }
 
+// Disk asks what the state directory holds.
+func (c *Client) Disk(ctx context.Context) (api.Disk, error) {
+	return call[api.Disk](ctx, c, http.MethodGet, "/v1/disk", nil, nil)
+}
+
+// Prune removes what no image under watch needs; it waits until no build runs.
+func (c *Client) Prune(ctx context.Context, req api.Prune) (api.Pruned, error) {
+	return call[api.Pruned](ctx, c, http.MethodPost, "/v1/prune", nil, req)
+}
+
 // Images lists the images of all projects.
 func (c *Client) Images(ctx context.Context) ([]api.Image, error) {
 	l, err := call[api.ImageList](ctx, c, http.MethodGet, "/v1/images", nil, nil)

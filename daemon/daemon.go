@@ -46,6 +46,10 @@ type Engine interface {
 	PutSpec(ctx context.Context, req api.PutSpec) (api.Image, error)
 	ForgetSpec(ctx context.Context, ref string) error
 
+	Disk(ctx context.Context) (api.Disk, error)
+	// Prune waits until no build runs.
+	Prune(ctx context.Context, req api.Prune) (api.Pruned, error)
+
 	Images(ctx context.Context) []api.Image
 	FindImage(ctx context.Context, ref string) (api.Image, error)
 	// WaitImage returns when the state is final, or as it is when ctx ends.

@@ -69,6 +69,14 @@ func (f *fake) PutSpec(_ context.Context, req api.PutSpec) (api.Image, error) { 
 
 func (f *fake) ForgetSpec(_ context.Context, ref string) error { return f.forgetSpec(ref) }
 
+func (f *fake) Disk(context.Context) (api.Disk, error) {
+	return api.Disk{Kinds: []api.DiskKind{{Kind: "layers", Count: 2, Size: 30, Current: 1, CurrentSize: 10}}}, nil
+}
+
+func (f *fake) Prune(_ context.Context, req api.Prune) (api.Pruned, error) {
+	return api.Pruned{DryRun: req.DryRun, Freed: []api.Freed{{Kind: "layers", Count: 1, Size: 20}}, Size: 20}, nil
+}
+
 func (f *fake) Images(context.Context) []api.Image {
 	if f.images == nil {
 		return nil

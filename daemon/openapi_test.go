@@ -51,9 +51,9 @@ func openapi(t *testing.T) (document, []byte) {
 // The API, written down once more by hand: a route that appears or goes must be meant.
 var routes = []string{
 	"DELETE /v1/builds/{id}", "DELETE /v1/projects/{id}", "DELETE /v1/specs/{ref}",
-	"GET /openapi.json", "GET /v1/builds", "GET /v1/builds/{id}", "GET /v1/builds/{id}/log", "GET /v1/doctor", "GET /v1/events",
+	"GET /openapi.json", "GET /v1/builds", "GET /v1/builds/{id}", "GET /v1/builds/{id}/log", "GET /v1/disk", "GET /v1/doctor", "GET /v1/events",
 	"GET /v1/images", "GET /v1/images/{ref}", "GET /v1/info", "GET /v1/projects",
-	"POST /v1/builds", "POST /v1/explain", "POST /v1/projects", "PUT /v1/specs",
+	"POST /v1/builds", "POST /v1/explain", "POST /v1/projects", "POST /v1/prune", "PUT /v1/specs",
 }
 
 func TestOpenAPIHasEveryRoute(t *testing.T) {

@@ -87,6 +87,9 @@ func (s *server) table() []route {
 		}, out: typ(api.Event{}), content: "application/x-ndjson", handle: s.events},
 		{method: "POST", path: "/v1/explain", summary: "What an image is made of, without building it", in: typ(api.Explain{}), out: typ(api.Explanation{}), handle: s.explain},
 
+		{method: "GET", path: "/v1/disk", summary: "What the state directory holds, and what of it is current", out: typ(api.Disk{}), handle: s.disk},
+		{method: "POST", path: "/v1/prune", summary: "Remove what no image under watch needs, once no build runs", in: typ(api.Prune{}), out: typ(api.Pruned{}), handle: s.prune},
+
 		{method: "GET", path: "/openapi.json", summary: "This description", content: "application/json", handle: s.openapi},
 	}
 }

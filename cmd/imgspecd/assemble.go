@@ -100,7 +100,7 @@ func wire(cfg *config.Config, log *slog.Logger, st *store.Store, ephemeral bool)
 		Learned: st.Learned,
 	}
 	deps := engine.Deps{
-		Records: st, Reader: reader, Runner: pipe, Logs: st.Logs(), Now: time.Now, Log: log,
+		Records: st, Reader: reader, Runner: pipe, Disk: st, Logs: st.Logs(), Now: time.Now, Log: log,
 		Concurrent: cfg.Build.Concurrent, Grace: 2 * time.Second, Retry: 10 * time.Second,
 		Ephemeral: ephemeral, Idle: debug.FreeOSMemory,
 		About: api.Info{Version: versionText(), PID: os.Getpid(), StartedAt: time.Now().UTC(), Socket: cfg.Socket, StateDir: cfg.StateDir, TakeOver: cfg.Plugin.TakeOver},

@@ -86,6 +86,8 @@ func TestJSONIsTheAPI(t *testing.T) {
 		{[]string{"explain", "churn-model/train"}, &api.Explanation{}},
 		{[]string{"events", "-n1"}, &api.Event{}},
 		{[]string{"version"}, &versions{}},
+		{[]string{"prune"}, &api.Pruned{}},
+		{[]string{"status", "--disk"}, &api.Disk{}},
 	} {
 		got := cliRun(t, f, nil, append(c.args, "--json")...)
 		if got.code != 0 || got.stderr != "" {

@@ -138,7 +138,7 @@ the image that your next run looks for is built and put where flytekit looks.`,
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.AddCommand(
 		a.serveCmd(), a.watchCmd(), a.unwatchCmd(), a.statusCmd(), a.buildCmd(), a.imageCmd(), a.logsCmd(),
-		a.explainCmd(), a.forgetCmd(), a.eventsCmd(), a.doctorCmd(), a.serviceCmd(), a.configCmd(), a.versionCmd(), a.completionCmd(),
+		a.explainCmd(), a.forgetCmd(), a.pruneCmd(), a.eventsCmd(), a.doctorCmd(), a.serviceCmd(), a.configCmd(), a.versionCmd(), a.completionCmd(),
 	)
 	return root
 }

@@ -25,6 +25,8 @@ type Daemon interface {
 	AddProject(context.Context, api.AddProject) (api.Project, error)
 	RemoveProject(ctx context.Context, idOrDir string) error
 	ForgetSpec(ctx context.Context, ref string) error
+	Disk(context.Context) (api.Disk, error)
+	Prune(context.Context, api.Prune) (api.Pruned, error)
 	Images(context.Context) ([]api.Image, error)
 	Image(ctx context.Context, ref string, wait time.Duration) (api.Image, error)
 	StartBuild(context.Context, api.StartBuild) (api.BuildList, error)

@@ -35,6 +35,12 @@ type fakeDaemon struct {
 }
 
 func (f *fakeDaemon) Info(context.Context) (api.Info, error) { return f.report.Info, f.err }
+func (f *fakeDaemon) Disk(context.Context) (api.Disk, error) {
+	return api.Disk{Dir: "/state", Kinds: []api.DiskKind{{Kind: "layers", Count: 12, Size: 900e6, Current: 8, CurrentSize: 600e6}}}, f.err
+}
+func (f *fakeDaemon) Prune(_ context.Context, req api.Prune) (api.Pruned, error) {
+	return api.Pruned{DryRun: req.DryRun, Freed: []api.Freed{{Kind: "layers", Count: 4, Size: 300e6}}, Size: 300e6}, f.err
+}
 func (f *fakeDaemon) Projects(context.Context) ([]api.Project, error) {
 	return f.report.Projects, f.err
 }

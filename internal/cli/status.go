@@ -12,7 +12,7 @@ import (
 )
 
 func (a *app) statusCmd() *cobra.Command {
-	var watch, wide bool
+	var watch, wide, disk bool
 	cmd := &cobra.Command{
 		Use:   "status [PROJECT|DIR]",
 		Short: "Show each image: its state, since when, and where it is ready",
@@ -29,6 +29,9 @@ for or why it failed. With -w it follows what happens until you press q; with
 			if err != nil {
 				return err
 			}
+			if disk {
+				return a.showDisk(cmd.Context(), d)
+			}
 			s := &scope{d: d, arg: first(args), only: len(args) > 0}
 			if watch {
 				return a.followStatus(cmd.Context(), s, wide)
@@ -43,6 +46,8 @@ for or why it failed. With -w it follows what happens until you press q; with
 	}
 	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "follow what happens")
 	cmd.Flags().BoolVar(&wide, "wide", false, "shorten nothing; show the targets too")
+	cmd.Flags().BoolVar(&disk, "disk", false, "show what the state directory holds instead")
+	cmd.MarkFlagsMutuallyExclusive("disk", "watch")
 	return cmd
 }
 

@@ -128,6 +128,12 @@ func (e *toy) ForgetSpec(_ context.Context, ref string) error {
 	return &api.Error{Code: api.CodeConflict, Message: ref + " was not learned from a run"}
 }
 
+func (e *toy) Disk(context.Context) (api.Disk, error) { return api.Disk{Kinds: []api.DiskKind{}}, nil }
+
+func (e *toy) Prune(_ context.Context, req api.Prune) (api.Pruned, error) {
+	return api.Pruned{DryRun: req.DryRun, Freed: []api.Freed{}}, nil
+}
+
 func (e *toy) Images(context.Context) []api.Image {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -18,6 +18,8 @@ import (
 	"log/slog"
 	"time"
 
+	"golang.org/x/sync/semaphore"
+
 	"github.com/imgspecd/imgspecd/api"
 	"github.com/imgspecd/imgspecd/internal/publish"
 	"github.com/imgspecd/imgspecd/internal/store"
@@ -31,6 +33,7 @@ type Deps struct {
 	Watched []publish.Watchable // places in which others may remove images; none in a build without a daemon
 	Reader  Reader
 	Runner  Runner
+	Disk    Disk
 	Logs    string // directory of the builds' logs
 	Now     func() time.Time
 	Log     *slog.Logger
@@ -117,10 +120,14 @@ type Engine struct {
 	known  chan struct{} // closed when every project that was remembered has been read
 	events *broker
 	logs   *logbook
+	reads  *semaphore.Weighted // held by whoever reads blobs beside the loop, and wholly by a prune
 }
 
 // New returns an engine that does nothing until Run.
 func New(d Deps) *Engine {
+	reads := semaphore.NewWeighted(allReads)
+	g := gate{d.Runner, d.Reader, reads}
+	d.Runner, d.Reader = g, g
 	return &Engine{
 		deps:   d,
 		cmds:   make(chan func(*loop)),
@@ -128,6 +135,7 @@ func New(d Deps) *Engine {
 		known:  make(chan struct{}),
 		events: newBroker(d.Now, 4096),
 		logs:   newLogbook(d.Logs),
+		reads:  reads,
 	}
 }
 

@@ -27,6 +27,8 @@ type loop struct {
 	stopping bool
 	rests    int             // of images that are ready, what is left to be done
 	drained  []chan struct{} // closed when nothing is
+	prunes   []*pruning      // that wait until nothing runs
+	pruned   bool            // one is under way
 	unread   map[string]bool // projects that were remembered and not read yet; nil: none
 }
 

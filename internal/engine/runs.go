@@ -83,6 +83,9 @@ func (l *loop) pump() {
 			running++
 		}
 	}
+	if l.holds(running) {
+		return
+	}
 	for i := 0; i < len(l.queue); {
 		r := l.queue[i]
 		there, err := l.baseOf(r)

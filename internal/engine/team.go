@@ -106,6 +106,9 @@ func (l *loop) then(r *run, rest func(context.Context) []api.Warning) {
 				close(w)
 			}
 			l.drained = nil
+			if !l.stopping {
+				l.pump() // a prune may have waited for it
+			}
 		}
 	})
 }
