@@ -116,9 +116,20 @@ func (in *ingest) holds(ctx context.Context, d v1.Descriptor) (bool, error) {
 	return true, nil
 }
 
-// write goes on where an earlier try was cut.
+// write puts one blob there. Its ingest has a name of this attempt's own: under one that an earlier attempt had, what that
+// left may be locked, or not be the blob's bytes (after a power cut). content.WriteBlob is not used, for it waits without end
+// for a lock, and just so for a containerd that is gone.
 func (in *ingest) write(ctx context.Context, d v1.Descriptor, r io.Reader, labels map[string]string) error {
-	return content.WriteBlob(ctx, in.api.ContentStore(), "imgspecd-"+d.Digest.String(), r, descriptor(d), content.WithLabels(labels))
+	lease, _ := leases.FromContext(ctx)
+	w, err := in.api.ContentStore().Writer(ctx, content.WithRef("imgspecd-"+lease+"-"+d.Digest.Hex), content.WithDescriptor(descriptor(d)))
+	if errdefs.IsAlreadyExists(err) {
+		return nil // another sent it meanwhile
+	}
+	if err != nil {
+		return err
+	}
+	defer w.Close()
+	return content.Copy(ctx, w, r, d.Size, digest.Digest(d.Digest.String()), content.WithLabels(labels))
 }
 
 // manifest sends a manifest or index with labels that keep what it names: without them the next collection takes it.
