@@ -78,3 +78,5 @@ for directory in map(pathlib.Path, sys.argv[4:]):
     package("noarch", name, release, "py_0", files, ["python >=3.8"], "python", scripts)
 
 asyncio.run(index_fs(channel, force=True))
+sys.stdout.flush()
+os._exit(0)  # rattler's threads may still be there, and an interpreter that is torn down under them can crash (seen once, 2026-11)
