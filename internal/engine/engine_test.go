@@ -23,22 +23,23 @@ import (
 // world is what a test's engine sees: projects that hold what the test says, and a
 // builder that ends when the test lets it.
 type world struct {
-	t       *testing.T
-	e       *Engine
-	hints   chan watch.Hint
-	mu      sync.Mutex
-	tags    map[string]string // project → tag its one spec has now
-	broken  map[string]*api.Error
-	there   map[string]bool  // names the targets hold
-	fail    map[string]error // what a run of a name ends with
-	gate    chan struct{}    // each run takes one before it ends; nil: none
-	ran     []string
-	slow    time.Duration  // how long a project takes to be read
-	real    *ProjectReader // reads projects, where it is set
-	records records
-	end     func()
-	place   *shelf // where images are besides; nil: nowhere
-	policy  Policy
+	t        *testing.T
+	e        *Engine
+	hints    chan watch.Hint
+	mu       sync.Mutex
+	tags     map[string]string // project → tag its one spec has now
+	broken   map[string]*api.Error
+	there    map[string]bool  // names the targets hold
+	fail     map[string]error // what a run of a name ends with
+	gate     chan struct{}    // each run takes one before it ends; nil: none
+	ran      []string
+	slow     time.Duration  // how long a project takes to be read
+	real     *ProjectReader // reads projects, where it is set
+	records  records
+	end      func()
+	place    *shelf // where images are besides; nil: nowhere
+	policy   Policy
+	verified int // times that the targets were asked
 	contents
 }
 
@@ -125,6 +126,7 @@ func (w *world) Explain(_ context.Context, _ api.Explain, of *Spec) (api.Explana
 func (w *world) Verify(_ context.Context, s Spec) ([]api.TargetState, string, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.verified++
 	if w.place != nil && !w.there[s.Named.Name] && slices.Contains(w.ran, s.Named.Name) {
 		lost := api.TargetState{Name: w.place.Name(), State: api.Failed, Error: &api.Error{Code: api.CodeNotFound, Message: "it was removed there"}}
 		return []api.TargetState{lost}, "", false
@@ -154,6 +156,12 @@ func (w *world) Run(ctx context.Context, s Spec, _ RunOptions, obs Observer) (Ou
 	w.mu.Unlock()
 	made, _ := w.Plan(ctx, s)
 	return Outcome{Made: made, Digest: "sha256:" + s.Named.Tag, Targets: append([]api.TargetState{{Name: "layout", State: api.Ready}}, w.targets(s)...)}, nil
+}
+
+func (w *world) asked() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.verified
 }
 
 func (w *world) targets(s Spec) []api.TargetState {

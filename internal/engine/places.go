@@ -49,7 +49,7 @@ func (l *loop) changed(place string, c publish.Change) {
 	}
 	l.e.deps.Log.Debug("hint", "place", place, "all", c.All, "images", c.Images)
 	for _, im := range l.images {
-		if im.view.Name == "" {
+		if im.view.Name == "" || !im.spec.forDocker() { // the only place that is watched
 			continue
 		}
 		t, _ := im.view.InTarget(place)

@@ -30,6 +30,7 @@ func (p *shelf) Watch(ctx context.Context, changed func(publish.Change)) {
 // placed is a world with a place, in which app:t1 is ready.
 func placed(t *testing.T, policy Policy) *world {
 	w := newWorld(t, func(w *world) {
+		policy.Docker = "auto"
 		w.place, w.policy = &shelf{make(chan publish.Change)}, policy
 	})
 	w.save("t1")
@@ -135,7 +136,7 @@ func TestRemovalsInARow(t *testing.T) {
 func TestRemovalWhileItIsMade(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, func(w *world) {
-			w.place, w.gate = &shelf{make(chan publish.Change)}, make(chan struct{})
+			w.place, w.gate, w.policy = &shelf{make(chan publish.Change)}, make(chan struct{}), Policy{Docker: "auto"}
 		})
 		defer w.end()
 		w.save("t1")
@@ -144,6 +145,22 @@ func TestRemovalWhileItIsMade(t *testing.T) {
 		synctest.Wait()
 		if im := w.image(); im.State != api.Ready || len(w.builds()) != 1 {
 			t.Errorf("a change before it was there: %s, %d builds", im.State, len(w.builds()))
+		}
+	})
+}
+
+// What happens in Docker makes no question to a registry, if the image is not for Docker.
+func TestChangeOfAnotherPlace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, func(w *world) {
+			w.place, w.policy = &shelf{make(chan publish.Change)}, Policy{Docker: "never"}
+		})
+		defer w.end()
+		w.save("t1")
+		asked := w.asked()
+		w.tell(publish.Change{All: true})
+		if got := w.asked(); got != asked {
+			t.Errorf("the targets were asked %d times more", got-asked)
 		}
 	})
 }

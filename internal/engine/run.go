@@ -243,7 +243,7 @@ func (p *Pipeline) wants(ctx context.Context, s Spec, o RunOptions) []want {
 		held := push == "on-request" && !o.Push
 		w = append(w, want{Target: p.Registry, held: held, needs: !held})
 	}
-	if p.Docker != nil && (s.Policy.Docker == "always" || (s.Policy.Docker == "auto" && local && p.DockerUp(ctx) == nil)) {
+	if p.Docker != nil && s.forDocker() && (s.Policy.Docker == "always" || p.DockerUp(ctx) == nil) {
 		w = append(w, want{Target: p.Docker, needs: local})
 	}
 	if p.Containerd != nil && s.Policy.Containerd == "always" {
@@ -251,6 +251,11 @@ func (p *Pipeline) wants(ctx context.Context, s Spec, o RunOptions) []want {
 	}
 	w[0].needs = len(w) == 1 || !anyNeeds(w)
 	return w
+}
+
+// forDocker reports whether the image shall be in Docker, if there is one.
+func (s Spec) forDocker() bool {
+	return s.Policy.Docker == "always" || (s.Policy.Docker == "auto" && s.Fields.Registry() == "")
 }
 
 // push says when the image is pushed: always, on-request or never.
