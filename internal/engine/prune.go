@@ -141,6 +141,9 @@ func (e *Engine) current(ctx context.Context) ([]string, error) {
 		has := map[string]bool{}
 		for _, im := range l.images {
 			has[im.spec.Project] = true
+			if im.view.State == api.Listed { // made elsewhere
+				continue
+			}
 			names = append(names, im.view.Name)
 			if im.view.State != api.Ready {
 				names = append(names, im.view.Previous)
