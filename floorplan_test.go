@@ -54,7 +54,7 @@ var floorplan = []room{
 	// The pipeline.
 	{"internal/plan", in("internal/base", "internal/bytecode", "internal/imagespec", "internal/layer", "internal/lockfile", "internal/pypa", "internal/wheel"),
 		"pure: everything that decides an image's bytes; wheel for the scheme (where packages go), bytecode for which Python compiles"},
-	{"internal/store", in("api", "internal/blob"), "records are api's own types, so that none is written twice"},
+	{"internal/store", in("api", "internal/blob", "internal/pypa"), "records are api's own types, so that none is written twice; pypa for the names of packages, by which a prune keeps wheels"},
 	{"internal/builder", in("api", "internal/base", "internal/blob", "internal/bytecode", "internal/flight", "internal/index", "internal/layer", "internal/lockfile", "internal/plan", "internal/progress",
 		"internal/pypa", "internal/store", "internal/wheel"), "plan in, image out; lockfile and base for the types a plan is made of, api for the figures"},
 	{"internal/teamcache", in("api", "internal/blob", "internal/publish", "internal/store"), "layers that others made: what is believed of them, and what they are given; publish has the only client of registries, so the wire is there"},

@@ -19,6 +19,27 @@ import (
 	"os"
 )
 
+// Annotations of entries in the index of a layout (OCI image-spec, annotations.md): RefName is a name; AliasOf, of ours, marks
+// a second entry of the name that it holds, for names that the grammar of the first does not allow.
+const (
+	RefName = "org.opencontainers.image.ref.name"
+	AliasOf = "dev.imgspecd.alias-of"
+)
+
+// Source tells, of a copy, errors of reading from those of writing.
+type Source struct {
+	R   io.Reader
+	Err error // of reading; not io.EOF
+}
+
+func (s *Source) Read(p []byte) (int, error) {
+	n, err := s.R.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		s.Err = err
+	}
+	return n, err
+}
+
 // Store keeps blobs by digest ("sha256:<hex>"). Safe for concurrent use.
 type Store interface {
 	Has(digest string) (size int64, ok bool)

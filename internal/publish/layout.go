@@ -25,8 +25,8 @@ import (
 // name unseen, so such an image has a second entry, named by its digest:
 // `skopeo inspect oci:DIR:sha256:<hex>`. aliasOf marks that entry.
 const (
-	refName = "org.opencontainers.image.ref.name"
-	aliasOf = "dev.imgspecd.alias-of"
+	refName = blob.RefName
+	aliasOf = blob.AliasOf
 )
 
 var refGrammar = regexp.MustCompile(`^[A-Za-z0-9]+(?:(?:[-._:@/+]|--)[A-Za-z0-9]+)*$`)

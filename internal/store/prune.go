@@ -14,12 +14,8 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"github.com/imgspecd/imgspecd/api"
-)
-
-// The annotations by which entries of the index are found; package publish writes them.
-const (
-	refName = "org.opencontainers.image.ref.name"
-	aliasOf = "dev.imgspecd.alias-of"
+	"github.com/imgspecd/imgspecd/internal/blob"
+	"github.com/imgspecd/imgspecd/internal/pypa"
 )
 
 // survey is what lies in the state directory, parted by whether images of some names need it.
@@ -79,7 +75,7 @@ func (s *Store) look(names []string) (*survey, error) {
 }
 
 func (v *survey) stays(d v1.Descriptor) bool {
-	return v.names[d.Annotations[refName]] || v.names[d.Annotations[aliasOf]]
+	return v.names[d.Annotations[blob.RefName]] || v.names[d.Annotations[blob.AliasOf]]
 }
 
 // index finds what the wanted names reach.
@@ -93,7 +89,7 @@ func (v *survey) index() error {
 	for _, d := range index.Manifests {
 		if v.stays(d) {
 			k.Current++
-			found[d.Annotations[refName]] = v.reach(d.Digest.String())
+			found[d.Annotations[blob.RefName]] = v.reach(d.Digest.String())
 		}
 	}
 	for n := range v.names {
@@ -159,7 +155,7 @@ func (v *survey) recorded() error {
 			if r.Wheel != nil {
 				v.made[r.Wheel.Digest] = true
 				name, _, _ := strings.Cut(r.Wheel.Filename, "-")
-				if keep = keep && (!known || packages[plain(name)]); keep {
+				if keep = keep && (!known || packages[pypa.NormalizeName(name)]); keep {
 					v.reached[r.Wheel.Digest] = true
 				}
 			}
@@ -180,14 +176,10 @@ func (v *survey) packages() (names map[string]bool, known bool) {
 			return nil, false
 		}
 		for _, p := range r.Packages {
-			names[plain(p.Name)] = true
+			names[pypa.NormalizeName(p.Name)] = true
 		}
 	}
 	return names, true
-}
-
-func plain(name string) string {
-	return strings.ToLower(strings.NewReplacer("_", "-", ".", "-").Replace(name))
 }
 
 func (v *survey) blobs() error {

@@ -9,6 +9,8 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/imgspecd/imgspecd/internal/blob"
 )
 
 // imageOf writes an image of one layer, which is recorded under the key, and names it.
@@ -31,7 +33,7 @@ func imageOf(t *testing.T, s *Store, name, key string) (layer, manifest string) 
 		t.Fatal(err)
 	}
 	m := put(raw)
-	m.Annotations = map[string]string{refName: name}
+	m.Annotations = map[string]string{blob.RefName: name}
 	if err := s.PutLayer(key, LayerRecord{Digest: l.Digest.String(), Size: l.Size}); err != nil {
 		t.Fatal(err)
 	}

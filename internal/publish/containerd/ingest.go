@@ -83,10 +83,10 @@ func (in *ingest) blob(ctx context.Context, b publish.Part) error {
 		return fmt.Errorf("%s: %w", b, err)
 	}
 	defer rc.Close()
-	src := &source{r: rc}
+	src := &blob.Source{R: rc}
 	err = in.write(ctx, b.Descriptor, src, nil)
-	if src.err != nil {
-		return fmt.Errorf("%s: %w", b, src.err) // ours, not containerd's
+	if src.Err != nil {
+		return fmt.Errorf("%s: %w", b, src.Err) // ours, not containerd's
 	}
 	if err != nil {
 		return in.explain(ctx, b.String(), err)
@@ -200,18 +200,4 @@ func choose(all []ocispec.Platform) platforms.MatchComparer {
 
 func descriptor(d v1.Descriptor) ocispec.Descriptor {
 	return ocispec.Descriptor{MediaType: string(d.MediaType), Digest: digest.Digest(d.Digest.String()), Size: d.Size}
-}
-
-// source tells errors of reading from those of writing.
-type source struct {
-	r   io.Reader
-	err error
-}
-
-func (s *source) Read(p []byte) (int, error) {
-	n, err := s.r.Read(p)
-	if err != nil && err != io.EOF {
-		s.err = err
-	}
-	return n, err
 }

@@ -99,11 +99,11 @@ func (l *load) add(ctx context.Context, tw *tar.Writer, b publish.Part) error {
 	if err := header(tw, path(b.Digest), b.Size); err != nil {
 		return err
 	}
-	src := &source{r: rc}
+	src := &blob.Source{R: rc}
 	n, err := io.Copy(&counted{tw, l.sent}, src)
 	switch {
-	case src.err != nil:
-		return &sourceError{fmt.Errorf("%s: %w", b, src.err)}
+	case src.Err != nil:
+		return &sourceError{fmt.Errorf("%s: %w", b, src.Err)}
 	case err != nil:
 		return err
 	case n != b.Size:
@@ -111,20 +111,6 @@ func (l *load) add(ctx context.Context, tw *tar.Writer, b publish.Part) error {
 	}
 	l.sent.Part(b)
 	return nil
-}
-
-// source tells errors of reading from those of writing, which io.Copy does not.
-type source struct {
-	r   io.Reader
-	err error
-}
-
-func (s *source) Read(p []byte) (int, error) {
-	n, err := s.r.Read(p)
-	if err != nil && err != io.EOF {
-		s.err = err
-	}
-	return n, err
 }
 
 type counted struct {
